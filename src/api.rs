@@ -1,0 +1,11 @@
+//! What the border to JavaScript calls: neutral trees in, plain serialisable data out.
+
+pub(crate) use crate::engine::{
+    Input, Outcome, apply, count_messages, detect_format, fit, is_source, repair, undo, validate,
+};
+use crate::tokens::TokenCounter;
+
+/// Counts one text.
+pub(crate) fn count_text(text: &str, counter: &dyn TokenCounter) -> u64 {
+    u64::from(counter.count(text))
+}

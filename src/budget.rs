@@ -1,0 +1,92 @@
+//! Budgets: how many tokens there are, and when and how far to compact.
+
+use crate::error::{Error, Result};
+use crate::policy::Policy;
+use crate::transcript::Tier;
+
+/// More than any model's window by far; a larger number is a mistake in the host's arithmetic.
+pub const MAX_TOKENS: u64 = 1_000_000_000;
+
+/// Share of the window that is kept free for the answer when the host does not say: zeph's 20 %.
+const DEFAULT_RESERVE_PERCENT: u64 = 20;
+
+/// How many tokens the model's input may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Budget {
+    /// A hard limit on the whole input: nothing is edited when it fits, else the limit is filled.
+    Limit(u64),
+    /// A window with thresholds, so that a compaction leaves room to grow.
+    Window {
+        /// Size of the context window, tokens.
+        window: u64,
+        /// Tokens kept free for the answer; `None` is 20 % of the window.
+        reserve: Option<u64>,
+        /// Tokens that the host adds besides.
+        overhead: u64,
+    },
+}
+
+impl Budget {
+    /// What the input may have at most: the number itself, or `window - reserve - overhead`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for 0, for more than [`MAX_TOKENS`], and when nothing is left.
+    pub fn limit(self) -> Result<u64> {
+        match self {
+            Self::Limit(limit) => in_range("budget", limit),
+            Self::Window { window, reserve, overhead } => {
+                let window = in_range("budget.window", window)?;
+                let reserve = reserve.unwrap_or(window * DEFAULT_RESERVE_PERCENT / 100);
+                let limit = window.saturating_sub(reserve).saturating_sub(overhead);
+                if limit == 0 {
+                    return Err(Error::option(
+                        "budget",
+                        format!("window {window} - reserve {reserve} - overhead {overhead} leaves no tokens"),
+                    ));
+                }
+                Ok(limit)
+            }
+        }
+    }
+
+    /// What a history of `tokens` calls for: the tier, and the size to bring it down to.
+    pub(crate) fn goal(self, limit: u64, tokens: u64, policy: &Policy) -> Goal {
+        match self {
+            Self::Limit(_) if tokens <= limit => Goal { tier: Tier::None, target: limit },
+            Self::Limit(_) => Goal { tier: Tier::Hard, target: limit },
+            Self::Window { .. } => {
+                // Strictly greater, as zeph has it.
+                if tokens > share(limit, policy.hard) {
+                    Goal { tier: Tier::Hard, target: share(limit, policy.hard_target) }
+                } else if tokens > share(limit, policy.soft) {
+                    Goal { tier: Tier::Soft, target: share(limit, policy.soft_target) }
+                } else {
+                    Goal { tier: Tier::None, target: limit }
+                }
+            }
+        }
+    }
+}
+
+/// What to aim at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Goal {
+    /// How far the compaction may go.
+    pub tier: Tier,
+    /// Size to bring the view down to, tokens.
+    pub target: u64,
+}
+
+fn in_range(option: &str, tokens: u64) -> Result<u64> {
+    if (1..=MAX_TOKENS).contains(&tokens) {
+        Ok(tokens)
+    } else {
+        Err(Error::option(option, format!("must be a number of tokens from 1 to {MAX_TOKENS}, but is {tokens}")))
+    }
+}
+
+/// `share` of `limit`, rounded down. Shares are validated to lie in 0..=1, so the cast is exact enough and in range.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+pub(crate) fn share(limit: u64, share: f64) -> u64 {
+    (limit as f64 * share) as u64
+}

@@ -1,0 +1,555 @@
+//! Fit, plan, apply, undo: from messages to a decision, and from a decision to messages.
+//!
+//! This module works on parsed messages and answers with [`Recipe`]s; carrying a recipe out on JSON text
+//! ([`Messages`](crate::Messages)) or on host objects (the JavaScript shell) is the caller's part.
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+use crate::budget::Goal;
+use crate::error::{Error, Result};
+use crate::format::{self, Format};
+use crate::ladder::{Ladder, SlotEdit, Stand};
+use crate::message::{ContentHash, Message, Path};
+use crate::options::FitOptions;
+use crate::policy::Policy;
+use crate::tokens::{TokenCounter, message_tokens};
+use crate::transcript::{
+    Change, Edit, Inserted, Layout, LayoutItem, Patch, Plan, RECORD_VERSION, Recipe, RecipeItem, Repair, Report,
+    SourceMark, Span, Step, Summary, Tier, Transcript, ViewMark, Violation, Warning,
+};
+use crate::value::Value;
+
+/// What a fit is computed from.
+#[derive(Debug)]
+pub(crate) struct Input<'a> {
+    pub messages: Value<'a>,
+    pub system: Option<Value<'a>>,
+    pub tools: Option<Value<'a>>,
+}
+
+/// A compaction with everything needed to carry it out.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Outcome {
+    pub report: Report,
+    pub patch: Patch,
+    pub recipe: Recipe,
+}
+
+/// A mended history with everything needed to carry it out.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Repaired {
+    pub repairs: Vec<Repair>,
+    pub recipe: Recipe,
+}
+
+/// How to take a view apart again.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Restore {
+    pub restore: Vec<Span>,
+}
+
+// ------------------------------------------------------------------------------------------------------ entry points
+
+/// Decides and carries out.
+pub(crate) fn fit(input: Input<'_>, options: &FitOptions, counter: &dyn TokenCounter) -> Result<Outcome> {
+    let limit = options.budget.limit()?;
+    options.policy.validate()?;
+    let (format, messages) = parse(input.messages, options.format)?;
+    for pin in &options.pin {
+        if *pin >= messages.len() {
+            return Err(Error::option("pin", format!("there is no message {pin}; there are {}", messages.len())));
+        }
+    }
+    let overhead = overhead(input.system.as_ref(), input.tools.as_ref(), counter);
+    let mut warnings = Vec::new();
+    let previous = options.previous.as_ref().and_then(|patch| {
+        let problem = mismatch(patch, format, &messages)?;
+        warnings.push(Warning { code: "previous_ignored".into(), message: problem.into(), index: None });
+        Some(())
+    });
+    let previous = if previous.is_some() { None } else { options.previous.as_ref() };
+    let source_hash = hash(messages.iter());
+    let transcript = Transcript::new(format, messages, counter);
+
+    let mut pinned = vec![false; transcript.sources];
+    for pin in &options.pin {
+        if let Some(place) = pinned.get_mut(*pin) {
+            *place = true;
+        }
+    }
+    let mut ladder = Ladder::new(&transcript, counter, &options.policy, &pinned, limit, overhead);
+    if let Some(patch) = previous {
+        take_over(&mut ladder, &transcript, &patch.edits, counter, false)?;
+    }
+    let seen = previous.map(|patch| (signature(&ladder, &transcript), patch.source.messages));
+    let goal: Goal = options.budget.goal(limit, ladder.total, &options.policy);
+    let tier = ladder.climb(goal, limit, overhead)?;
+    let hides = ladder.runs();
+    let bare = hides.iter().filter(|run| !ladder.stands.iter().any(|stand| stand.run == **run)).count();
+    if tier == Tier::Hard && bare > 0 && ladder.stands.is_empty() {
+        warnings.push(Warning {
+            code: "summary_left_out".into(),
+            message: format!("{bare} hidden runs have no summary: it would not have been smaller than they are"),
+            index: None,
+        });
+    }
+    let mut outcome = finish(&ladder, &transcript, Facts { tier, limit, overhead, source_hash, warnings });
+    mark_change(&mut outcome.report, &ladder, &transcript, seen.as_ref(), overhead);
+    Ok(outcome)
+}
+
+/// Decides only.
+pub(crate) fn plan(input: Input<'_>, options: &FitOptions, counter: &dyn TokenCounter) -> Result<Plan> {
+    let outcome = fit(input, options, counter)?;
+    Ok(Plan { version: RECORD_VERSION, patch: outcome.patch, report: outcome.report })
+}
+
+/// Carries a plan's patch out. Its sizes are those of the plan: nothing is counted again, so no counter is needed.
+pub(crate) fn apply(messages: Value<'_>, patch: &Patch) -> Result<Recipe> {
+    let (format, messages) = parse(messages, Some(patch.format)).map_err(|_| Error::StalePlan)?;
+    let source_hash = hash(messages.iter());
+    if messages.len() != patch.source.messages || source_hash != patch.source.hash {
+        return Err(Error::StalePlan);
+    }
+    let uncounted = |_: &str| 0;
+    let transcript = Transcript::new(format, messages, &uncounted);
+    let policy = Policy::default();
+    let mut ladder = Ladder::new(&transcript, &uncounted, &policy, &[], 0, 0);
+    take_over(&mut ladder, &transcript, &patch.edits, &uncounted, true)?;
+    let facts = Facts { tier: Tier::None, limit: 0, overhead: 0, source_hash, warnings: Vec::new() };
+    let outcome = finish(&ladder, &transcript, facts);
+    if outcome.patch.view != patch.view {
+        return Err(Error::option("plan", "does not lead to the view that it claims; make a new one"));
+    }
+    Ok(outcome.recipe)
+}
+
+/// How to take a view apart again.
+pub(crate) fn undo(messages: Value<'_>, patch: &Patch) -> Result<Restore> {
+    let Value::Array(mut given) = messages else {
+        return Err(not_an_array(&messages));
+    };
+    let count = given.len();
+    // What was appended since may be of any kind; only the view itself is looked at.
+    given.truncate(patch.view.messages);
+    let cannot = |index, reason: &str| Error::CannotUndo { index, reason: reason.into() };
+    if given.len() < patch.view.messages {
+        return Err(cannot(None, "messages of the view are missing"));
+    }
+    let (_, view) = parse(Value::Array(given), Some(patch.format)).map_err(|error| match error {
+        Error::InvalidInput { index, .. } => cannot(index, "a message of the view was changed"),
+        other => other,
+    })?;
+    if hash(view.iter()) != patch.view.hash {
+        return Err(cannot(None, "the messages are not the view that this patch led to"));
+    }
+    Ok(Restore { restore: patch.view.layout.restore(patch.source.messages, count)? })
+}
+
+/// Whether messages are those that a patch was computed from.
+pub(crate) fn is_source(messages: Value<'_>, patch: &Patch) -> bool {
+    parse(messages, Some(patch.format)).is_ok_and(|(_, messages)| {
+        messages.len() == patch.source.messages && hash(messages.iter()) == patch.source.hash
+    })
+}
+
+/// Lists violations.
+pub(crate) fn validate(messages: Value<'_>, format: Option<Format>) -> Result<Vec<Violation>> {
+    let (format, messages) = parse(messages, format)?;
+    let mended = format.rules().mend(&messages);
+    Ok(mended
+        .findings
+        .into_iter()
+        .map(|finding| Violation {
+            rule: finding.rule.to_owned(),
+            index: finding.index,
+            field: finding.field,
+            message: finding.problem.into_owned(),
+        })
+        .collect())
+}
+
+/// Mends violations.
+pub(crate) fn repair(messages: Value<'_>, format: Option<Format>, counter: &dyn TokenCounter) -> Result<Repaired> {
+    let (format, messages) = parse(messages, format)?;
+    let transcript = Transcript::new(format, messages, counter);
+    let mut recipe = Recipe::default();
+    for slot in &transcript.slots {
+        put(&mut recipe, slot.source, &slot.changes, slot.inserted.as_ref());
+    }
+    Ok(Repaired { repairs: transcript.repairs, recipe })
+}
+
+/// Counts one message or a list of them.
+pub(crate) fn count_messages(value: Value<'_>, format: Option<Format>, counter: &dyn TokenCounter) -> Result<u64> {
+    let list = match value {
+        Value::Array(_) => value,
+        one => Value::Array(vec![one]),
+    };
+    let (_, messages) = parse(list, format)?;
+    Ok(messages.iter().map(|message| message_tokens(counter, message)).sum())
+}
+
+/// Tells the format.
+pub(crate) fn detect_format(messages: Value<'_>) -> Result<Format> {
+    match messages {
+        Value::Array(items) => {
+            all_objects(&items)?;
+            format::detect(&items)
+        }
+        other => Err(not_an_array(&other)),
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------ parsing
+
+fn not_an_array(value: &Value<'_>) -> Error {
+    Error::InvalidInput {
+        index: None,
+        field: None,
+        reason: format!("messages must be an array, but this is {}", value.describe()),
+    }
+}
+
+fn all_objects(items: &[Value<'_>]) -> Result<()> {
+    match items.iter().position(|item| !matches!(item, Value::Object(_))) {
+        None => Ok(()),
+        Some(index) => Err(Error::InvalidInput {
+            index: Some(index),
+            field: None,
+            reason: format!("is {}, but must be an object", items.get(index).map_or("missing", Value::describe)),
+        }),
+    }
+}
+
+fn parse(messages: Value<'_>, format: Option<Format>) -> Result<(Format, Vec<Message<'_>>)> {
+    let Value::Array(items) = messages else {
+        return Err(not_an_array(&messages));
+    };
+    all_objects(&items)?;
+    let format = match format {
+        Some(format) => format,
+        None => format::detect(&items)?,
+    };
+    let rules = format.rules();
+    let messages =
+        items.into_iter().enumerate().map(|(index, value)| rules.parse(index, value)).collect::<Result<_>>()?;
+    Ok((format, messages))
+}
+
+/// Tokens of what is sent beside the messages: a system prompt as a message, tools as their JSON. Providers render tool
+/// schemas more compactly than JSON, so this errs on the safe side.
+fn overhead(system: Option<&Value<'_>>, tools: Option<&Value<'_>>, counter: &dyn TokenCounter) -> u64 {
+    let mut text = String::new();
+    let mut total = 0;
+    for (value, frame) in [(system, crate::tokens::FRAME), (tools, crate::tokens::FRAME * 2)] {
+        match value {
+            None | Some(Value::Null) => {}
+            Some(Value::String(words)) => total += u64::from(counter.count(words)) + u64::from(frame),
+            Some(value) => {
+                text.clear();
+                crate::json::write_value(value, &mut text);
+                total += u64::from(counter.count(&text)) + u64::from(frame);
+            }
+        }
+    }
+    total
+}
+
+fn hash<'m, 'a: 'm>(messages: impl Iterator<Item = &'m Message<'a>>) -> String {
+    let mut hash = ContentHash::new();
+    messages.for_each(|message| hash.add(message));
+    hash.hex()
+}
+
+/// Why a patch does not belong to these messages, if so.
+fn mismatch(patch: &Patch, format: Format, messages: &[Message<'_>]) -> Option<&'static str> {
+    if patch.version != RECORD_VERSION {
+        return Some("`previous` is of another version");
+    }
+    if patch.format != format {
+        return Some("`previous` is of another format");
+    }
+    let Some(prefix) = messages.get(..patch.source.messages) else {
+        return Some("`previous` covers more messages than there are");
+    };
+    (hash(prefix.iter()) != patch.source.hash).then_some("the messages that `previous` was computed from were changed")
+}
+
+// ------------------------------------------------------------------------------------------ edits, from a patch and back
+
+/// Puts the edits of a patch on a history. With `exact` (a plan) every edit must find its message; without (an earlier
+/// patch) edits that no longer apply are left out: a message may be pinned now.
+fn take_over<'a>(
+    ladder: &mut Ladder<'_, 'a>,
+    transcript: &Transcript<'a>,
+    edits: &[Edit],
+    counter: &dyn TokenCounter,
+    exact: bool,
+) -> Result<()> {
+    let mut slot_of: Vec<Option<usize>> = vec![None; transcript.sources];
+    for (at, slot) in transcript.slots.iter().enumerate() {
+        if let Some(place) = slot.source.and_then(|source| slot_of.get_mut(source)) {
+            *place = Some(at);
+        }
+    }
+    let find = |index: usize| slot_of.get(index).copied().flatten();
+    let broken = || Error::option("plan", "does not fit these messages; make a new one");
+    let mut inserts = Vec::new();
+    for edit in edits {
+        match edit {
+            Edit::Prune { index, changes, .. } | Edit::Shrink { index, changes, .. } => {
+                let Some(at) = find(*index) else {
+                    if exact {
+                        return Err(broken());
+                    }
+                    continue;
+                };
+                if !exact && ladder.is_fixed(at) {
+                    continue;
+                }
+                let prune = matches!(edit, Edit::Prune { .. });
+                let edited =
+                    transcript.slots.get(at).and_then(|slot| edited(transcript.format, &slot.message, changes));
+                match edited {
+                    Some(message) => {
+                        let tokens = message_tokens(counter, &message);
+                        ladder.put_edit(at, Some(SlotEdit { prune, changes: changes.clone(), message, tokens }));
+                    }
+                    None if exact => return Err(broken()),
+                    None => {}
+                }
+            }
+            Edit::Hide { from, to, .. } => {
+                if *to > transcript.sources || from > to {
+                    return Err(broken());
+                }
+                for at in (*from..*to).filter_map(find) {
+                    ladder.set_hidden(at, true);
+                }
+            }
+            Edit::Insert { before, role, text, .. } => inserts.push((find(*before), role, text)),
+        }
+    }
+    // Units stay whole: a stand-in has no index of its own, a late answer was not known to the patch.
+    for unit in &transcript.units {
+        let mut slots = unit.slots.clone();
+        if slots.clone().any(|at| ladder.is_hidden(at)) {
+            let fixed = !exact && slots.any(|at| ladder.is_fixed(at));
+            for at in unit.slots.clone() {
+                ladder.set_hidden(at, !fixed);
+            }
+        }
+    }
+    let runs = ladder.runs();
+    for (at, role, text) in inserts {
+        let run = at.and_then(|at| {
+            let found = runs.binary_search_by(|run: &Range<usize>| {
+                if run.end <= at {
+                    std::cmp::Ordering::Less
+                } else if run.start > at {
+                    std::cmp::Ordering::Greater
+                } else {
+                    std::cmp::Ordering::Equal
+                }
+            });
+            found.ok().and_then(|found| runs.get(found))
+        });
+        let Some(run) = run else {
+            if exact {
+                return Err(broken());
+            }
+            continue;
+        };
+        if ladder.stands.last().is_some_and(|stand| stand.run == *run) {
+            continue;
+        }
+        let (message, _) = transcript.format.rules().text_message(role, text);
+        let tokens = message_tokens(counter, &message);
+        ladder.add_stand(Stand { run: run.clone(), role: role.clone(), text: text.clone(), tokens });
+    }
+    Ok(())
+}
+
+/// A message with the changes of an edit. `None` when they do not match its shape.
+fn edited<'a>(format: Format, message: &Message<'a>, changes: &[Change]) -> Option<Message<'a>> {
+    let mut message = message.clone();
+    for change in changes {
+        let text = change.value.as_deref()?;
+        let path = message.parts.iter().map(|part| part.path).find(|path| is_text_path(*path, &change.path));
+        message = match path {
+            Some(path) => message.with_text(path, text),
+            // Several parts were replaced by one text.
+            None => format.rules().with_result(&message, text).0,
+        };
+    }
+    Some(message)
+}
+
+fn is_text_path(path: Path, steps: &[Step]) -> bool {
+    path.steps() == steps
+}
+
+/// What came out besides the edits themselves.
+struct Facts {
+    tier: Tier,
+    limit: u64,
+    overhead: u64,
+    source_hash: String,
+    warnings: Vec<Warning>,
+}
+
+/// Writes the state of a ladder down as edits, recipe and report.
+fn finish(ladder: &Ladder<'_, '_>, transcript: &Transcript<'_>, facts: Facts) -> Outcome {
+    let mut recipe = Recipe::default();
+    let mut layout = Layout::default();
+    let mut view_hash = ContentHash::new();
+    let mut view_len = 0;
+    let mut edits = Vec::new();
+    let mut summary = None;
+    let mut stands = ladder.stands.iter().peekable();
+    for (at, slot) in transcript.slots.iter().enumerate() {
+        if let Some(stand) = stands.next_if(|stand| stand.run.start == at) {
+            let (message, inserted) = transcript.format.rules().text_message(&stand.role, &stand.text);
+            view_hash.add(&message);
+            recipe.items.push(RecipeItem::Insert { message: inserted, summary: true });
+            layout.0.push(LayoutItem::Inserted);
+            let covers = stand.run.len();
+            summary = Some(Summary { index: view_len, text: stand.text.clone(), tokens: stand.tokens, covers });
+            view_len += 1;
+            edits.push(Edit::Insert {
+                before: slot.source.unwrap_or_default(),
+                role: stand.role.clone(),
+                text: stand.text.clone(),
+                covers,
+                tokens_after: stand.tokens,
+            });
+        }
+        if ladder.is_hidden(at) {
+            if let Some(index) = slot.source {
+                match edits.last_mut() {
+                    Some(Edit::Hide { to, tokens_before, .. })
+                        if *to == index && ladder.is_hidden(at.saturating_sub(1)) =>
+                    {
+                        *to += 1;
+                        *tokens_before += slot.tokens;
+                    }
+                    _ => edits.push(Edit::Hide { from: index, to: index + 1, tokens_before: slot.tokens }),
+                }
+            }
+            continue;
+        }
+        view_len += 1;
+        let edit = ladder.edits.get(at).and_then(Option::as_ref);
+        view_hash.add(edit.map_or(&slot.message, |edit| &edit.message));
+        let mut changes = slot.changes.clone();
+        if let Some(edit) = edit {
+            changes.extend(edit.changes.iter().cloned());
+            let (index, tokens_before, tokens_after) = (slot.source.unwrap_or_default(), slot.tokens, edit.tokens);
+            let changes = edit.changes.clone();
+            edits.push(if edit.prune {
+                Edit::Prune { index, tokens_before, tokens_after, changes }
+            } else {
+                Edit::Shrink { index, tokens_before, tokens_after, changes }
+            });
+        }
+        put(&mut recipe, slot.source, &changes, slot.inserted.as_ref());
+        match slot.source {
+            Some(source) if changes.is_empty() => layout.keep(source),
+            Some(source) => layout.0.push(LayoutItem::Edited(source)),
+            None => layout.0.push(LayoutItem::Inserted),
+        }
+    }
+    let patch = Patch {
+        version: RECORD_VERSION,
+        format: transcript.format,
+        source: SourceMark { messages: transcript.sources, hash: facts.source_hash },
+        view: ViewMark { messages: view_len, hash: view_hash.hex(), layout },
+        edits: edits.clone(),
+        repairs: transcript.repairs.clone(),
+    };
+    let report = Report {
+        format: transcript.format,
+        tier: facts.tier,
+        before: facts.overhead + transcript.given_tokens,
+        after: ladder.total,
+        limit: facts.limit,
+        overhead: facts.overhead,
+        messages_before: transcript.sources,
+        messages_after: view_len,
+        edits,
+        repairs: transcript.repairs.clone(),
+        first_changed_index: None,
+        prefix_tokens: ladder.total,
+        summary,
+        warnings: facts.warnings,
+    };
+    Outcome { report, patch, recipe }
+}
+
+fn put(recipe: &mut Recipe, source: Option<usize>, changes: &[Change], inserted: Option<&Inserted>) {
+    match (source, inserted) {
+        (Some(source), _) if changes.is_empty() => recipe.keep(source),
+        (Some(source), _) => recipe.items.push(RecipeItem::Edit(source, changes.to_vec())),
+        (None, Some(message)) => recipe.items.push(RecipeItem::Insert { message: message.clone(), summary: false }),
+        (None, None) => {}
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------- cache prefix
+
+/// One message of a view, as far as needed to see whether it is the same in another view.
+#[derive(Debug, Clone, PartialEq)]
+enum Sign {
+    Message(Option<usize>, Vec<Change>),
+    Stand(String),
+}
+
+fn signature(ladder: &Ladder<'_, '_>, transcript: &Transcript<'_>) -> Vec<(Sign, u64)> {
+    let mut signs = Vec::new();
+    let mut stands = ladder.stands.iter().peekable();
+    for (at, slot) in transcript.slots.iter().enumerate() {
+        if let Some(stand) = stands.next_if(|stand| stand.run.start == at) {
+            signs.push((Sign::Stand(stand.text.clone()), stand.tokens));
+        }
+        if ladder.is_hidden(at) {
+            continue;
+        }
+        let mut changes = slot.changes.clone();
+        if let Some(edit) = ladder.edits.get(at).and_then(Option::as_ref) {
+            changes.extend(edit.changes.iter().cloned());
+        }
+        signs.push((Sign::Message(slot.source, changes), ladder.tokens(at)));
+    }
+    signs
+}
+
+/// Finds the first message that differs from what the model saw last: the view of `previous` where it was taken over,
+/// else the messages as given.
+fn mark_change(
+    report: &mut Report,
+    ladder: &Ladder<'_, '_>,
+    transcript: &Transcript<'_>,
+    seen: Option<&(Vec<(Sign, u64)>, usize)>,
+    overhead: u64,
+) {
+    let now = signature(ladder, transcript);
+    let mut prefix = overhead;
+    let (same, end) = if let Some((before, sources)) = seen {
+        // Messages after those of the patch are new to the model, whatever they look like.
+        let old = before
+            .iter()
+            .take_while(|(sign, _)| !matches!(sign, Sign::Message(Some(source), _) if source >= sources))
+            .count();
+        (now.iter().zip(before.iter().take(old)).take_while(|(now, before)| now.0 == before.0).count(), old)
+    } else {
+        let untouched = |at: usize, sign: &Sign| *sign == Sign::Message(Some(at), Vec::new());
+        let same = now.iter().enumerate().take_while(|(at, (sign, _))| untouched(*at, sign)).count();
+        (same, transcript.sources)
+    };
+    prefix += now.iter().take(same).map(|(_, tokens)| tokens).sum::<u64>();
+    report.prefix_tokens = prefix;
+    report.first_changed_index = (same < end).then_some(same);
+}

@@ -1,0 +1,475 @@
+//! JSON text: messages that keep theirs, and edits that touch no other byte.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Result};
+use crate::transcript::{Change, Inserted, Recipe, RecipeItem, Span, Step};
+use crate::value::{MAX_DEPTH, Value};
+
+/// Messages as JSON. Each keeps its own text, byte for byte.
+#[derive(Debug, Clone, Default)]
+pub struct Messages {
+    raw: Vec<Box<RawValue>>,
+}
+
+impl Messages {
+    /// Reads a JSON array of messages. Only the array is parsed here; messages are kept as text.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when the text is not a JSON array.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let raw = serde_json::from_str(text).map_err(|error| Error::InvalidInput {
+            index: None,
+            field: None,
+            reason: format!("messages must be a JSON array: {error}"),
+        })?;
+        Ok(Self { raw })
+    }
+
+    /// Adds one message.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when the text is not JSON.
+    pub fn push_json(&mut self, text: &str) -> Result<()> {
+        let index = self.raw.len();
+        let raw = RawValue::from_string(text.to_owned()).map_err(|error| Error::InvalidInput {
+            index: Some(index),
+            field: None,
+            reason: format!("is not JSON: {error}"),
+        })?;
+        self.raw.push(raw);
+        Ok(())
+    }
+
+    /// The number of messages.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+
+    /// The JSON text of each message.
+    #[must_use]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.raw.iter().map(|raw| raw.get())
+    }
+
+    /// The JSON text of one message.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&str> {
+        self.raw.get(index).map(|raw| raw.get())
+    }
+
+    /// All of them as one JSON array.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut out = String::with_capacity(2 + self.iter().map(|text| text.len() + 1).sum::<usize>());
+        out.push('[');
+        for (index, text) in self.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            out.push_str(text);
+        }
+        out.push(']');
+        out
+    }
+
+    /// The messages as a neutral tree that borrows from the text.
+    pub(crate) fn to_value(&self) -> Result<Value<'_>> {
+        self.iter().enumerate().map(|(index, text)| parse(text, Some(index))).collect::<Result<_>>().map(Value::Array)
+    }
+
+    /// Carries a recipe out.
+    pub(crate) fn cook(&self, recipe: &Recipe) -> Result<Self> {
+        let mut raw = Vec::new();
+        let lost = || Error::StalePlan;
+        for item in &recipe.items {
+            match item {
+                RecipeItem::Keep(from, to) => raw.extend_from_slice(self.raw.get(*from..*to).ok_or_else(lost)?),
+                RecipeItem::Edit(index, changes) => {
+                    let mut text = self.get(*index).ok_or_else(lost)?.to_owned();
+                    for change in changes {
+                        text = changed(&text, &change.path, change)?;
+                    }
+                    raw.push(RawValue::from_string(text).map_err(|_| lost())?);
+                }
+                RecipeItem::Insert { message, .. } => raw.push(inserted(message)?),
+            }
+        }
+        Ok(Self { raw })
+    }
+
+    /// Puts a view and originals back together.
+    pub(crate) fn restore(&self, spans: &[Span], originals: &Self) -> Result<Self> {
+        let mut raw = Vec::new();
+        for span in spans {
+            match *span {
+                Span::Given(from, to) => raw.extend_from_slice(self.raw.get(from..to).unwrap_or_default()),
+                Span::Original(index) => {
+                    raw.push(originals.raw.get(index).cloned().ok_or_else(|| Error::CannotUndo {
+                        index: Some(index),
+                        reason: format!("the original of message {index} is missing"),
+                    })?);
+                }
+            }
+        }
+        Ok(Self { raw })
+    }
+}
+
+impl PartialEq for Messages {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+fn inserted(message: &Inserted) -> Result<Box<RawValue>> {
+    serde_json::value::to_raw_value(message).map_err(|error| Error::InvalidInput {
+        index: None,
+        field: None,
+        reason: error.to_string(),
+    })
+}
+
+// ------------------------------------------------------------------------------------------------------------- editing
+
+/// The text with one field set or removed. Every other byte of every other field stays as it is.
+fn changed(text: &str, path: &[Step], change: &Change) -> Result<String> {
+    let Some((step, rest)) = path.split_first() else {
+        return Ok(quoted(change.value.as_deref().unwrap_or_default()));
+    };
+    let shape = |_| Error::StalePlan;
+    match step {
+        Step::Key(key) => {
+            let mut fields: Vec<(Cow<'_, str>, Cow<'_, str>)> = serde_json::from_str::<Raws<'_>>(text)
+                .map_err(shape)?
+                .0
+                .into_iter()
+                .map(|(key, value)| (Cow::Borrowed(key.get()), Cow::Borrowed(value.get())))
+                .collect();
+            let is_it = |name: &str| serde_json::from_str::<String>(name).is_ok_and(|name| name == *key);
+            // The last of two equal keys counts, so that one is edited and the others go.
+            let last = fields.iter().rposition(|(name, _)| is_it(name));
+            let value = match last.and_then(|at| fields.get(at)) {
+                Some((_, old)) => changed(old, rest, change)?,
+                None => changed("null", rest, change)?,
+            };
+            let removes = rest.is_empty() && change.remove;
+            if let Some(last) = last {
+                let mut at = 0;
+                fields.retain_mut(|(name, old)| {
+                    let this = at;
+                    at += 1;
+                    if this == last && !removes {
+                        *old = Cow::Owned(value.clone());
+                    }
+                    !is_it(name) || (this == last && !removes)
+                });
+            } else if !removes {
+                fields.push((Cow::Owned(quoted(key)), Cow::Owned(value)));
+            }
+            let mut out = String::with_capacity(text.len());
+            out.push('{');
+            for (index, (name, value)) in fields.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                out.push_str(name);
+                out.push(':');
+                out.push_str(value);
+            }
+            out.push('}');
+            Ok(out)
+        }
+        Step::Index(index) => {
+            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(shape)?;
+            let mut out = String::with_capacity(text.len());
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                if at == *index {
+                    out.push_str(&changed(item.get(), rest, change)?);
+                } else {
+                    out.push_str(item.get());
+                }
+            }
+            out.push(']');
+            Ok(out)
+        }
+    }
+}
+
+/// A JSON string, escaped as `JSON.stringify` does it.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+/// The fields of an object in order, keys and values as they are written.
+struct Raws<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Raws<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Raws<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Raws<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Raws(fields))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------- reading
+
+/// Reads JSON text into a neutral tree.
+pub(crate) fn parse(text: &str, index: Option<usize>) -> Result<Value<'_>> {
+    let invalid = |error: serde_json::Error| Error::InvalidInput {
+        index,
+        field: None,
+        reason: if index.is_some() {
+            format!("is not JSON that can be read: {error}")
+        } else {
+            format!("not JSON: {error}")
+        },
+    };
+    if let Some(whole) = without_lone_surrogates(text) {
+        return tree(&whole).or_else(|_| fields(&whole)).map(into_owned).map_err(invalid);
+    }
+    tree(text).or_else(|_| fields(text)).map_err(invalid)
+}
+
+/// JSON allows numbers that no double can hold; an object with such a one is read field by field, so that only the
+/// field that holds it is unreadable. It is echoed all the same.
+fn fields(text: &str) -> std::result::Result<Value<'_>, serde_json::Error> {
+    let fields: Vec<(&RawValue, &RawValue)> = serde_json::from_str::<Raws<'_>>(text)?.0;
+    let value = |raw: &RawValue| tree(raw.get()).map_or(Value::Number(f64::NAN), into_owned);
+    Ok(Value::Object(
+        fields
+            .into_iter()
+            .map(|(key, raw)| Ok((Cow::Owned(serde_json::from_str(key.get())?), value(raw))))
+            .collect::<std::result::Result<_, serde_json::Error>>()?,
+    ))
+}
+
+fn tree(text: &str) -> std::result::Result<Value<'_>, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = Tree { depth: 0 }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
+}
+
+/// Escaped halves of surrogate pairs without their other half, which JSON allows and UTF-8 does not have, replaced by
+/// U+FFFD. `None` when there are none.
+fn without_lone_surrogates(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let unit = |at: usize| -> Option<u16> {
+        if bytes.get(at) != Some(&b'\\') || bytes.get(at + 1) != Some(&b'u') {
+            return None;
+        }
+        u16::from_str_radix(text.get(at + 2..at + 6)?, 16).ok()
+    };
+    let mut out: Option<String> = None;
+    let mut copied = 0;
+    let mut at = 0;
+    while let Some(found) = text.get(at..)?.find('\\') {
+        at += found;
+        match unit(at) {
+            Some(high @ 0xD800..=0xDBFF) if matches!(unit(at + 6), Some(0xDC00..=0xDFFF)) => {
+                let _ = high;
+                at += 12;
+            }
+            Some(0xD800..=0xDFFF) => {
+                let out = out.get_or_insert_with(String::new);
+                out.push_str(text.get(copied..at)?);
+                out.push_str("\\ufffd");
+                at += 6;
+                copied = at;
+            }
+            Some(_) => at += 6,
+            // A backslash and what it escapes; the next character may be longer than a byte.
+            None => at += 1 + text.get(at + 1..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8),
+        }
+    }
+    let mut out = out?;
+    out.push_str(text.get(copied..)?);
+    Some(out)
+}
+
+fn into_owned(value: Value<'_>) -> Value<'static> {
+    match value {
+        Value::Null => Value::Null,
+        Value::Bool(flag) => Value::Bool(flag),
+        Value::Number(number) => Value::Number(number),
+        Value::String(text) => Value::String(Cow::Owned(text.into_owned())),
+        Value::Array(items) => Value::Array(items.into_iter().map(into_owned).collect()),
+        Value::Object(fields) => Value::Object(
+            fields.into_iter().map(|(key, value)| (Cow::Owned(key.into_owned()), into_owned(value))).collect(),
+        ),
+        Value::Host(host) => Value::Host(host),
+        Value::TooDeep => Value::TooDeep,
+    }
+}
+
+/// Levels that are read; `serde_json` itself refuses the 128th, below that it only skips, which needs no recursion.
+const LEVELS: usize = MAX_DEPTH - 2;
+
+#[derive(Clone, Copy)]
+struct Tree {
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Tree {
+    type Value = Value<'de>;
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Value<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+/// A key, borrowed where it has no escapes.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_borrowed_str<E>(self, v: &'de str) -> std::result::Result<Self::Value, E> {
+        Ok(Cow::Borrowed(v))
+    }
+    fn visit_str<E>(self, v: &str) -> std::result::Result<Self::Value, E> {
+        Ok(Cow::Owned(v.to_owned()))
+    }
+}
+
+impl<'de> Visitor<'de> for Tree {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+    fn visit_unit<E>(self) -> std::result::Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+    fn visit_bool<E>(self, v: bool) -> std::result::Result<Value<'de>, E> {
+        Ok(Value::Bool(v))
+    }
+    fn visit_f64<E>(self, v: f64) -> std::result::Result<Value<'de>, E> {
+        Ok(Value::Number(v))
+    }
+    #[allow(clippy::cast_precision_loss)]
+    fn visit_u64<E>(self, v: u64) -> std::result::Result<Value<'de>, E> {
+        Ok(Value::Number(v as f64))
+    }
+    #[allow(clippy::cast_precision_loss)]
+    fn visit_i64<E>(self, v: i64) -> std::result::Result<Value<'de>, E> {
+        Ok(Value::Number(v as f64))
+    }
+    fn visit_borrowed_str<E>(self, v: &'de str) -> std::result::Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Borrowed(v)))
+    }
+    fn visit_str<E>(self, v: &str) -> std::result::Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Owned(v.to_owned())))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Value<'de>, A::Error> {
+        if self.depth >= LEVELS {
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Value::TooDeep);
+        }
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(Tree { depth: self.depth + 1 })? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Value<'de>, A::Error> {
+        if self.depth >= LEVELS {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(Value::TooDeep);
+        }
+        let mut fields = Vec::new();
+        while let Some(key) = map.next_key_seed(Key)? {
+            fields.push((key, map.next_value_seed(Tree { depth: self.depth + 1 })?));
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------- writing
+
+/// Writes a neutral tree as compact JSON. Host values become a short note: this text is only counted.
+pub(crate) fn write_value(value: &Value<'_>, out: &mut String) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
+        Value::Number(number) => write_number(*number, out),
+        Value::String(text) => out.push_str(&quoted(text)),
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_value(item, out);
+            }
+            out.push(']');
+        }
+        Value::Object(fields) => {
+            out.push('{');
+            for (index, (key, value)) in fields.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                let _ = write!(out, "{}:", quoted(key));
+                write_value(value, out);
+            }
+            out.push('}');
+        }
+        Value::Host(host) => {
+            let _ = write!(out, "[{}]", host.kind.name());
+        }
+        Value::TooDeep => out.push_str("[nested too deeply]"),
+    }
+}
+
+/// Whole numbers exactly, others with six decimals: enough to count by, without the code that prints doubles.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn write_number(number: f64, out: &mut String) {
+    let whole = number.trunc();
+    if whole.abs() >= 1e15 {
+        out.push_str("1000000000000000");
+        return;
+    }
+    let _ = write!(out, "{}", whole as i64);
+    let rest = (number - whole).abs();
+    if rest > 0.0 {
+        let _ = write!(out, ".{:06}", (rest * 1e6) as u32);
+    }
+}

@@ -1,0 +1,706 @@
+//! The offline ladder: what is given up, in which order, until a history fits.
+//!
+//! Each rung is taken only if the one before did not free enough: prune tool results, hide messages behind a summary,
+//! shrink oversize messages of the tail, give up the tail oldest first, shrink the open tool unit. Sizes are kept up
+//! to date with every edit, and every pass over the history is linear.
+
+use std::ops::Range;
+
+use crate::budget::Goal;
+use crate::error::{Breakdown, Error, Result};
+use crate::message::{Message, PartKind, Path, Role};
+use crate::order::{Places, ascending, sorted_by};
+use crate::policy::Policy;
+use crate::shrink::{self, head_and_tail};
+use crate::summarize::{brief, summarize};
+use crate::tokens::{FRAME, TokenCounter, message_tokens};
+use crate::transcript::{Change, Tier, Transcript, UnitKind};
+
+/// An edit of one message.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SlotEdit<'a> {
+    pub prune: bool,
+    pub changes: Vec<Change>,
+    /// The message as it then reads.
+    pub message: Message<'a>,
+    pub tokens: u64,
+}
+
+/// A summary in place of a run of hidden slots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stand {
+    /// The hidden slots it stands for.
+    pub run: Range<usize>,
+    pub role: String,
+    pub text: String,
+    pub tokens: u64,
+}
+
+/// What may be done to a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// Anything, at its turn.
+    Free,
+    /// Anything, but late.
+    Tail,
+    /// Part of the open tool unit: its results may be shrunk last of all.
+    Open,
+    /// Nothing, but it is only a partner of a pinned message: a result's payload may be pruned.
+    Partner,
+    /// Nothing: system messages, pinned messages, the last user message.
+    Fixed,
+}
+
+/// Tokens kept for the shortest notice of what is missing.
+const NOTICE: u64 = 28;
+/// A summary below this says less than its frame costs.
+const SMALLEST_SUMMARY: u64 = 70;
+/// Share of the room beside what is fixed that summaries may take, percent.
+const SUMMARY_PERCENT: u64 = 15;
+/// A message of the tail is shrunk to no less than this before older ones are given up, tokens.
+const TAIL_MINIMUM: u64 = 160;
+/// Room worth filling with part of a pruned result, tokens.
+const WORTH_FILLING: u64 = 64;
+
+/// A history being brought down to size.
+pub(crate) struct Ladder<'t, 'a> {
+    transcript: &'t Transcript<'a>,
+    counter: &'t dyn TokenCounter,
+    policy: &'t Policy,
+    holds: Vec<Hold>,
+    /// Messages that the host pinned.
+    pinned: Vec<bool>,
+    /// Results of tools that the policy protects; empty when it protects none.
+    protected: Vec<bool>,
+    /// Size of the view, overhead included.
+    pub total: u64,
+    pub edits: Vec<Option<SlotEdit<'a>>>,
+    pub hidden: Vec<bool>,
+    pub stands: Vec<Stand>,
+    /// Slots pruned in this pass, oldest first.
+    pruned: Vec<usize>,
+}
+
+impl<'t, 'a> Ladder<'t, 'a> {
+    /// Starts from the whole history. `pinned` is by source index.
+    pub(crate) fn new(
+        transcript: &'t Transcript<'a>,
+        counter: &'t dyn TokenCounter,
+        policy: &'t Policy,
+        pinned: &[bool],
+        limit: u64,
+        overhead: u64,
+    ) -> Self {
+        let count = transcript.slots.len();
+        let pinned: Vec<bool> = transcript
+            .slots
+            .iter()
+            .map(|slot| !slot.summary && slot.source.and_then(|at| pinned.get(at)).copied().unwrap_or(false))
+            .collect();
+        let holds = holds(transcript, policy, &pinned, limit);
+        Self {
+            transcript,
+            counter,
+            policy,
+            holds,
+            pinned,
+            protected: protected(transcript, &policy.protect_tools),
+            total: overhead + transcript.slots.iter().map(|slot| slot.tokens).sum::<u64>(),
+            edits: vec![None; count],
+            hidden: vec![false; count],
+            stands: Vec::new(),
+            pruned: Vec::new(),
+        }
+    }
+
+    /// Current size of a slot if it is visible.
+    pub(crate) fn tokens(&self, at: usize) -> u64 {
+        match self.edits.get(at) {
+            Some(Some(edit)) => edit.tokens,
+            _ => self.transcript.slots.get(at).map_or(0, |slot| slot.tokens),
+        }
+    }
+
+    fn hold(&self, at: usize) -> Hold {
+        self.holds.get(at).copied().unwrap_or(Hold::Fixed)
+    }
+
+    pub(crate) fn is_hidden(&self, at: usize) -> bool {
+        self.hidden.get(at).copied().unwrap_or(true)
+    }
+
+    /// Whether nothing of a slot may be edited.
+    pub(crate) fn is_fixed(&self, at: usize) -> bool {
+        self.hold(at) == Hold::Fixed
+    }
+
+    // ------------------------------------------------------------------------------------------------ single edits
+
+    /// Puts an edit on a slot, whatever its hold: for edits that are taken over from a patch.
+    pub(crate) fn put_edit(&mut self, at: usize, edit: Option<SlotEdit<'a>>) {
+        let before = self.tokens(at);
+        if let Some(place) = self.edits.get_mut(at) {
+            *place = edit;
+        }
+        if !self.is_hidden(at) {
+            self.total = self.total - before + self.tokens(at);
+        }
+    }
+
+    pub(crate) fn set_hidden(&mut self, at: usize, hide: bool) {
+        let tokens = self.tokens(at);
+        if let Some(hidden) = self.hidden.get_mut(at)
+            && *hidden != hide
+        {
+            *hidden = hide;
+            self.total = if hide { self.total - tokens } else { self.total + tokens };
+        }
+    }
+
+    fn hide_unit(&mut self, slots: Range<usize>, hide: bool) {
+        for at in slots {
+            self.set_hidden(at, hide);
+        }
+    }
+
+    pub(crate) fn add_stand(&mut self, stand: Stand) {
+        self.total += stand.tokens;
+        self.stands.push(stand);
+    }
+
+    // ------------------------------------------------------------------------------------------------------- rungs
+
+    /// Brings the view down to the goal. Returns the tier that it took.
+    ///
+    /// # Errors
+    /// [`Error::IrreducibleBudget`] when the view cannot be brought down to `limit`.
+    pub(crate) fn climb(&mut self, goal: Goal, limit: u64, overhead: u64) -> Result<Tier> {
+        if goal.tier == Tier::None {
+            return Ok(Tier::None);
+        }
+        self.prune(goal.target);
+        let mut tier = if self.pruned.is_empty() { Tier::None } else { Tier::Soft };
+        if self.total > goal.target && goal.tier == Tier::Hard {
+            tier = Tier::Hard;
+            self.hard(goal.target, limit);
+        }
+        if self.total > limit {
+            return Err(self.irreducible(limit, overhead));
+        }
+        self.fill(goal.target);
+        Ok(tier)
+    }
+
+    /// Rung 1: tool results outside the tail lose their payload, oldest first, until the target is met.
+    fn prune(&mut self, target: u64) {
+        for at in 0..self.transcript.slots.len() {
+            if self.total <= target {
+                return;
+            }
+            if matches!(self.hold(at), Hold::Free | Hold::Partner) {
+                self.prune_slot(at);
+            }
+        }
+    }
+
+    /// Replaces a result by the placeholder, where that makes it smaller.
+    fn prune_slot(&mut self, at: usize) {
+        let Some(slot) = self.transcript.slots.get(at) else { return };
+        let pruned_already = matches!(self.edits.get(at), Some(Some(SlotEdit { prune: true, .. })))
+            || slot.message.texts().next().is_some_and(|text| self.is_placeholder(text));
+        // A stand-in for a result that never came is as small as it gets, and it has no source to edit.
+        if slot.message.role != Role::Tool
+            || slot.source.is_none()
+            || self.is_hidden(at)
+            || pruned_already
+            || self.is_protected(at)
+        {
+            return;
+        }
+        let payload = slot.tokens.saturating_sub(u64::from(FRAME));
+        let placeholder = self.policy.placeholder.replace("{tokens}", &payload.to_string());
+        let (message, changes) = self.transcript.format.rules().with_result(&slot.message, &placeholder);
+        let tokens = message_tokens(self.counter, &message);
+        if tokens >= self.tokens(at) {
+            return;
+        }
+        self.put_edit(at, Some(SlotEdit { prune: true, changes, message, tokens }));
+        self.pruned.push(at);
+    }
+
+    /// Whether a text is what pruning leaves.
+    fn is_placeholder(&self, text: &str) -> bool {
+        let Some((before, after)) = self.policy.placeholder.split_once("{tokens}") else {
+            return text == self.policy.placeholder;
+        };
+        let number = text.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
+    fn is_protected(&self, at: usize) -> bool {
+        self.protected.get(at).copied().unwrap_or(false)
+    }
+
+    /// Rungs 2 to 5.
+    fn hard(&mut self, target: u64, limit: u64) {
+        // Summaries of earlier passes make room and are written anew over everything that is then hidden.
+        let earlier: Vec<Stand> = std::mem::take(&mut self.stands);
+        let need = self.total - target;
+        let mut released: u64 = earlier.iter().map(|stand| stand.tokens).sum();
+        self.total -= released;
+        for unit in &self.transcript.units {
+            let at = unit.slots.start;
+            if self.transcript.slots.get(at).is_some_and(|slot| slot.summary) && !self.is_hidden(at) {
+                released += self.tokens(at);
+                self.set_hidden(at, true);
+            }
+        }
+        let room = target.saturating_sub(self.fixed_tokens());
+        let reserve = (need / 3).max(released).min(room * SUMMARY_PERCENT / 100).max(NOTICE);
+        let goal = target.saturating_sub(reserve);
+        let others = self.hide(Hold::Free, false, goal);
+        let users = self.hide(Hold::Free, true, goal);
+        self.show_part(users.or(others), goal);
+        // The tail is worth more than a long summary, but some room for one is kept.
+        let least = target.saturating_sub((reserve / 2).max(NOTICE));
+        if self.total > least {
+            self.give_up_tail(least);
+        }
+        let notice = if self.needs_user_first().is_some() { NOTICE } else { 0 };
+        if self.total + notice > target {
+            self.shrink_open(target.saturating_sub(notice));
+        }
+        if self.total + notice > target && self.policy.shrink_last_user {
+            self.shrink_last_user(target.saturating_sub(notice));
+        }
+        self.summarize(&earlier, target.max(self.total + notice).min(limit), limit);
+    }
+
+    /// Size of what stays in any case.
+    fn fixed_tokens(&self) -> u64 {
+        (0..self.holds.len())
+            .filter(|at| matches!(self.hold(*at), Hold::Fixed | Hold::Partner | Hold::Open) && !self.is_hidden(*at))
+            .map(|at| self.tokens(at))
+            .sum()
+    }
+
+    /// Rung 2: hides whole units outside the tail, oldest first; users' words only after everything else. Returns the
+    /// last one.
+    fn hide(&mut self, hold: Hold, users: bool, target: u64) -> Option<Range<usize>> {
+        let transcript = self.transcript;
+        let mut last = None;
+        for unit in &transcript.units {
+            if self.total <= target {
+                break;
+            }
+            if (unit.kind == UnitKind::User) == users && self.may_hide(unit.slots.clone(), hold) {
+                self.hide_unit(unit.slots.clone(), true);
+                last = Some(unit.slots.clone());
+            }
+        }
+        last
+    }
+
+    /// Shows a unit again, cut to the room that hiding it left, where that room is worth it.
+    fn show_part(&mut self, unit: Option<Range<usize>>, target: u64) {
+        let Some(unit) = unit else { return };
+        let smallest: u64 = unit.clone().map(|at| self.smallest(at, TAIL_MINIMUM)).sum();
+        if self.total + smallest.max(WORTH_FILLING) <= target {
+            self.hide_unit(unit.clone(), false);
+            self.shrink_to_fit(&unit.clone().collect::<Vec<_>>(), target, TAIL_MINIMUM);
+            if self.total > target {
+                self.hide_unit(unit, true);
+            }
+        }
+    }
+
+    fn may_hide(&self, mut slots: Range<usize>, hold: Hold) -> bool {
+        let first = slots.start;
+        !self.is_hidden(first) && slots.all(|at| self.hold(at) == hold)
+    }
+
+    /// Rungs 3 and 4: as few units of the tail are hidden as possible, oldest first, such that what remains of it fits
+    /// when its largest messages are cut to a common size.
+    fn give_up_tail(&mut self, target: u64) {
+        let transcript = self.transcript;
+        let tail: Vec<usize> =
+            (0..transcript.slots.len()).filter(|at| self.hold(*at) == Hold::Tail && !self.is_hidden(*at)).collect();
+        let floor = |ladder: &Self, at: usize| ladder.smallest(at, TAIL_MINIMUM);
+        let mut smallest = self.total - tail.iter().map(|at| self.tokens(*at) - floor(self, *at)).sum::<u64>();
+        for users in [false, true] {
+            for unit in &transcript.units {
+                if smallest <= target {
+                    break;
+                }
+                if (unit.kind == UnitKind::User) == users && self.may_hide(unit.slots.clone(), Hold::Tail) {
+                    smallest -= unit.slots.clone().map(|at| floor(self, at)).sum::<u64>();
+                    self.hide_unit(unit.slots.clone(), true);
+                }
+            }
+        }
+        let left: Vec<usize> = tail.into_iter().filter(|at| !self.is_hidden(*at)).collect();
+        self.shrink_to_fit(&left, target, TAIL_MINIMUM);
+    }
+
+    /// Rung 5: the results of the open tool unit, and those beside a pinned message, the largest first.
+    fn shrink_open(&mut self, target: u64) {
+        let open: Vec<usize> = (0..self.transcript.slots.len())
+            .filter(|at| matches!(self.hold(*at), Hold::Open | Hold::Partner))
+            .collect();
+        self.shrink_to_fit(&open, target, u64::from(shrink::LEAST));
+    }
+
+    fn shrink_last_user(&mut self, target: u64) {
+        let Some(unit) = self.transcript.last_user().and_then(|unit| self.transcript.units.get(unit)) else { return };
+        let slots: Vec<usize> =
+            unit.slots.clone().filter(|at| !self.pinned.get(*at).copied().unwrap_or(true)).collect();
+        let excess = self.total.saturating_sub(target);
+        for at in slots {
+            let texts = self.text_tokens(at);
+            self.shrink_slot(at, texts.saturating_sub(excess).max(u64::from(shrink::LEAST)));
+        }
+    }
+
+    /// Cuts the largest of these messages to a common size, the largest size with which the view fits, but none below
+    /// `least` text tokens.
+    fn shrink_to_fit(&mut self, slots: &[usize], target: u64, least: u64) {
+        if self.total <= target {
+            return;
+        }
+        let mut sizes: Vec<(usize, u64)> =
+            slots.iter().filter(|at| self.may_shrink(**at)).map(|at| (*at, self.text_tokens(*at))).collect();
+        let texts: u64 = sizes.iter().map(|(_, size)| size).sum();
+        let room = (target + texts).saturating_sub(self.total);
+        let cap = common_cap(sizes.iter().map(|(_, size)| *size), room).max(least);
+        sizes.retain(|(_, size)| *size > cap);
+        for (at, _) in sizes {
+            self.shrink_slot(at, cap);
+        }
+    }
+
+    /// In the open unit and beside pinned messages only results are shrunk, and those even of protected tools: it is
+    /// the last rung. Elsewhere texts are shrunk too.
+    fn may_shrink(&self, at: usize) -> bool {
+        let Some(slot) = self.transcript.slots.get(at).filter(|slot| slot.source.is_some()) else { return false };
+        match self.hold(at) {
+            Hold::Open | Hold::Partner => slot.message.role == Role::Tool,
+            _ => !self.is_protected(at),
+        }
+    }
+
+    /// Tokens of the texts of a slot as it stands.
+    fn text_tokens(&self, at: usize) -> u64 {
+        self.message(at).map_or(0, |message| message.texts().map(|text| u64::from(self.counter.count(text))).sum())
+    }
+
+    /// The message of a slot as it stands.
+    pub(crate) fn message(&self, at: usize) -> Option<&Message<'a>> {
+        match self.edits.get(at) {
+            Some(Some(edit)) => Some(&edit.message),
+            _ => self.transcript.slots.get(at).map(|slot| &slot.message),
+        }
+    }
+
+    /// The size that a slot can be shrunk to when its texts keep `least` tokens.
+    fn smallest(&self, at: usize, least: u64) -> u64 {
+        let tokens = self.tokens(at);
+        if !self.may_shrink(at) {
+            return tokens;
+        }
+        // Only messages above the floor are counted again.
+        if tokens <= least + u64::from(FRAME) {
+            return tokens;
+        }
+        let texts = self.text_tokens(at);
+        tokens - texts.saturating_sub(least)
+    }
+
+    /// Cuts the texts of one message so that they have at most `max` tokens together.
+    fn shrink_slot(&mut self, at: usize, max: u64) {
+        let Some(message) = self.message(at).cloned() else { return };
+        let texts: Vec<(Path, String, u32)> = message
+            .parts
+            .iter()
+            .filter_map(|part| match &part.kind {
+                PartKind::Text(text) | PartKind::ToolResult(text) => {
+                    Some((part.path, text.to_string(), self.counter.count(text)))
+                }
+                _ => None,
+            })
+            .collect();
+        let cap = common_cap(texts.iter().map(|(.., size)| u64::from(*size)), max);
+        let mut edited = message;
+        let mut changes = match self.edits.get(at) {
+            Some(Some(edit)) => edit.changes.clone(),
+            _ => Vec::new(),
+        };
+        for (path, text, size) in texts {
+            if u64::from(size) <= cap {
+                continue;
+            }
+            let cap = u32::try_from(cap).unwrap_or(u32::MAX);
+            let Some(short) = head_and_tail(self.counter, &text, size, cap) else { continue };
+            edited = edited.with_text(path, &short);
+            let steps = path.steps();
+            changes.retain(|change| change.path != steps);
+            changes.push(Change::set(steps, short));
+        }
+        let tokens = message_tokens(self.counter, &edited);
+        if tokens < self.tokens(at) {
+            self.put_edit(at, Some(SlotEdit { prune: false, changes, message: edited, tokens }));
+        }
+    }
+
+    // --------------------------------------------------------------------------------------------------- summaries
+
+    /// Runs of hidden slots with nothing visible between.
+    pub(crate) fn runs(&self) -> Vec<Range<usize>> {
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for at in 0..self.hidden.len() {
+            if !self.is_hidden(at) {
+                continue;
+            }
+            match runs.last_mut() {
+                Some(run) if run.end == at => run.end += 1,
+                _ => runs.push(at..at + 1),
+            }
+        }
+        runs
+    }
+
+    /// The run that a user message has to stand for, because else the first message after the system's would be no
+    /// user's although something was taken away before it.
+    fn needs_user_first(&self) -> Option<usize> {
+        let slots = &self.transcript.slots;
+        let first = slots.iter().position(|slot| slot.message.role != Role::System)?;
+        if !self.is_hidden(first) || !slots.iter().any(|slot| slot.message.role == Role::User) {
+            return None;
+        }
+        let visible = (first..slots.len())
+            .find(|at| !self.is_hidden(*at) && slots.get(*at).is_some_and(|slot| slot.message.role != Role::System));
+        match visible.and_then(|at| slots.get(at)) {
+            Some(slot) if slot.message.role == Role::User => None,
+            _ => Some(first),
+        }
+    }
+
+    /// Puts summaries in place of the hidden runs, within `target`. Each must be smaller than what it stands for.
+    /// Summaries that are there already may stay up to `limit`: taking one away for itself would gain nothing.
+    fn summarize(&mut self, earlier: &[Stand], target: u64, limit: u64) {
+        let only_summaries = |ladder: &Self, run: &Range<usize>| {
+            run.clone().all(|at| ladder.transcript.slots.get(at).is_some_and(|slot| slot.summary))
+        };
+        // An old summary to which nothing was added stays as it is, if it still fits.
+        for run in self.runs() {
+            if only_summaries(self, &run) {
+                let tokens: u64 = run.clone().map(|at| self.tokens(at)).sum();
+                if self.total + tokens <= limit {
+                    self.hide_unit(run, false);
+                }
+            }
+        }
+        let first = self.needs_user_first();
+        let runs = self.runs();
+        let mut fresh: Vec<(Range<usize>, u64)> = Vec::new();
+        for run in runs {
+            if let Ok(found) = earlier.binary_search_by_key(&run.start, |stand| stand.run.start)
+                && let Some(stand) = earlier.get(found).filter(|stand| stand.run == run)
+                && self.total + stand.tokens <= limit
+            {
+                self.add_stand(stand.clone());
+                continue;
+            }
+            let tokens = run.clone().filter_map(|at| self.transcript.slots.get(at)).map(|slot| slot.tokens).sum();
+            fresh.push((run, tokens));
+        }
+        // Room is shared among the largest runs, in proportion to what they held.
+        let mut by_size =
+            sorted_by((0..fresh.len()).collect(), |at| u64::MAX - fresh.get(*at).map_or(0, |(_, tokens)| *tokens));
+        let room = target.saturating_sub(self.total);
+        let many = usize::try_from(room / SMALLEST_SUMMARY).unwrap_or(usize::MAX);
+        by_size.truncate(many.max(1));
+        by_size.retain(|at| {
+            fresh.get(*at).is_some_and(|(run, tokens)| {
+                *tokens > SMALLEST_SUMMARY * 3 / 2 || first.is_some_and(|first| run.contains(&first))
+            })
+        });
+        let all: u64 = by_size.iter().filter_map(|at| fresh.get(*at)).map(|(_, tokens)| *tokens).sum();
+        let spare = room.saturating_sub(SMALLEST_SUMMARY * by_size.len() as u64);
+        for at in sorted_by(by_size, |at| *at as u64) {
+            let Some((run, tokens)) = fresh.get(at).cloned() else { continue };
+            let fair = SMALLEST_SUMMARY + spare.saturating_mul(tokens) / all.max(1);
+            let most = fair.min(target.saturating_sub(self.total)).min(tokens * 3 / 5);
+            let required = first.is_some_and(|first| run.contains(&first));
+            self.stand_for(run, tokens, most, target.saturating_sub(self.total), required);
+        }
+        // The user message that must come first may have been left out above for lack of room.
+        if let Some(first) = first
+            && let Some((run, tokens)) = fresh.into_iter().find(|(run, _)| run.contains(&first))
+            && !self.stands.iter().any(|stand| stand.run == run)
+        {
+            self.stand_for(run, tokens, 0, 0, true);
+        }
+        self.stands = sorted_by(std::mem::take(&mut self.stands), |stand| stand.run.start as u64);
+    }
+
+    /// One summary: as much as fits into `most`, else the shortest notice where that is smaller than what is hidden and
+    /// fits into `room`, or where something is `required` to stand here.
+    fn stand_for(&mut self, run: Range<usize>, hidden: u64, most: u64, room: u64, required: bool) {
+        let messages: Vec<&Message<'a>> =
+            run.clone().filter_map(|at| self.transcript.slots.get(at)).map(|slot| &slot.message).collect();
+        // What stands before everything else but the system's has to be the user's.
+        let slots = &self.transcript.slots;
+        let first = slots.iter().position(|slot| slot.message.role != Role::System);
+        let role = if first.is_some_and(|first| run.contains(&first)) { "user" } else { &self.policy.summary_role };
+        let size = |ladder: &Self, text: &str| {
+            let (message, _) = ladder.transcript.format.rules().text_message(role, text);
+            message_tokens(ladder.counter, &message)
+        };
+        let full = most
+            .checked_sub(u64::from(FRAME))
+            .filter(|_| most >= SMALLEST_SUMMARY)
+            .and_then(|most| summarize(self.counter, &messages, most));
+        let text = full.unwrap_or_else(|| brief(messages.len()));
+        let tokens = size(self, &text);
+        if required || (tokens < hidden && tokens <= room) {
+            let role = role.to_owned();
+            self.add_stand(Stand { run, role, text, tokens });
+        }
+    }
+
+    // --------------------------------------------------------------------------------------------------------- fill
+
+    /// Room that is left is given back to what was pruned last: whole results, and a part of one.
+    fn fill(&mut self, target: u64) {
+        while let Some(at) = self.pruned.pop() {
+            let room = target.saturating_sub(self.total);
+            if room < WORTH_FILLING {
+                return;
+            }
+            if self.is_hidden(at) {
+                continue;
+            }
+            let Some(slot) = self.transcript.slots.get(at) else { continue };
+            let now = self.tokens(at);
+            if slot.tokens <= now + room {
+                self.put_edit(at, None);
+                continue;
+            }
+            let Some(Some(pruned)) = self.edits.get(at).cloned() else { continue };
+            self.put_edit(at, None);
+            let texts = self.text_tokens(at);
+            let frame = slot.tokens.saturating_sub(texts);
+            self.shrink_slot(at, (now + room).saturating_sub(frame));
+            if self.total > target {
+                self.put_edit(at, Some(pruned));
+            }
+            return;
+        }
+    }
+
+    // -------------------------------------------------------------------------------------------------- irreducible
+
+    /// The error that says what cannot be given up, with its sizes.
+    fn irreducible(&self, limit: u64, overhead: u64) -> Error {
+        let mut breakdown = Breakdown { overhead, ..Breakdown::default() };
+        let last_user = self.transcript.last_user();
+        for (number, unit) in self.transcript.units.iter().enumerate() {
+            for at in unit.slots.clone() {
+                if self.is_hidden(at) {
+                    continue;
+                }
+                let tokens = self.tokens(at);
+                let part = match self.hold(at) {
+                    Hold::Open => &mut breakdown.open_tool_unit,
+                    Hold::Fixed if unit.kind == UnitKind::System => &mut breakdown.system,
+                    Hold::Fixed if Some(number) == last_user => &mut breakdown.last_user,
+                    Hold::Fixed => &mut breakdown.pinned,
+                    Hold::Partner | Hold::Free | Hold::Tail => &mut breakdown.structure,
+                };
+                *part += tokens;
+            }
+        }
+        breakdown.structure += self.stands.iter().map(|stand| stand.tokens).sum::<u64>();
+        Error::IrreducibleBudget { limit, required: self.total, breakdown }
+    }
+}
+
+/// The largest common cap with which sizes cut to it add up to at most `room`.
+fn common_cap(sizes: impl Iterator<Item = u64>, room: u64) -> u64 {
+    let mut sizes: Vec<(u64, u64)> = sizes.map(|size| (size, 0)).collect();
+    ascending(&mut sizes);
+    let mut left = room;
+    let mut count = sizes.len() as u64;
+    for (size, _) in sizes {
+        if size * count > left {
+            return left / count;
+        }
+        left -= size;
+        count -= 1;
+    }
+    u64::MAX
+}
+
+/// What may be done to each slot. `pinned` is by slot.
+fn holds(transcript: &Transcript<'_>, policy: &Policy, pinned: &[bool], limit: u64) -> Vec<Hold> {
+    let slots = &transcript.slots;
+    let last_user = transcript.last_user();
+    let open = transcript.open_tool_unit();
+    let mut holds = vec![Hold::Free; slots.len()];
+    let is_pinned = |at: usize| pinned.get(at).copied().unwrap_or(false);
+    let tail_tokens = policy.tail_tokens(limit);
+    let by_count = slots.len().saturating_sub(policy.preserve_tail_messages);
+    let mut behind = 0;
+    for (number, unit) in transcript.units.iter().enumerate().rev() {
+        let size: u64 = unit.slots.clone().filter_map(|at| slots.get(at)).map(|slot| slot.tokens).sum();
+        behind += size;
+        // A unit that only begins in the tail counts as part of it: units are never split.
+        let tail = unit.slots.end > by_count || behind <= tail_tokens;
+        let any_pinned = unit.slots.clone().any(is_pinned);
+        for at in unit.slots.clone() {
+            let summary = slots.get(at).is_some_and(|slot| slot.summary);
+            let hold = if unit.kind == UnitKind::System || is_pinned(at) || Some(number) == last_user {
+                Hold::Fixed
+            } else if Some(number) == open {
+                Hold::Open
+            } else if any_pinned {
+                Hold::Partner
+            } else if tail && !summary {
+                Hold::Tail
+            } else {
+                Hold::Free
+            };
+            if let Some(place) = holds.get_mut(at) {
+                *place = hold;
+            }
+        }
+    }
+    holds
+}
+
+/// Which slots are results of these tools. The name is that of the call that a result answers.
+fn protected(transcript: &Transcript<'_>, tools: &[String]) -> Vec<bool> {
+    if tools.is_empty() {
+        return Vec::new();
+    }
+    let slots = &transcript.slots;
+    let mut protected = vec![false; slots.len()];
+    for unit in transcript.units.iter().filter(|unit| unit.kind == UnitKind::Tools) {
+        let calls: Vec<&str> = unit
+            .slots
+            .clone()
+            .filter_map(|at| slots.get(at))
+            .flat_map(|slot| slot.message.calls())
+            .filter(|(_, name, _)| tools.iter().any(|tool| tool == name))
+            .map(|(id, name, _)| if id.is_empty() { name } else { id })
+            .collect();
+        let places = Places::new(calls.iter().copied());
+        for at in unit.slots.clone() {
+            let answers = slots.get(at).and_then(|slot| slot.message.answers.as_deref());
+            if let Some(place) = protected.get_mut(at) {
+                *place = answers.is_some_and(|id| places.at(places.first_row(id), id).is_some());
+            }
+        }
+    }
+    protected
+}

@@ -1,0 +1,167 @@
+//! Epitome keeps an LLM conversation inside its context window.
+//!
+//! Give it messages and a budget; get back messages that the provider accepts and that fit, with every untouched
+//! message identical to the byte, and a way back to the original.
+//!
+//! ```
+//! use epitome::{FitOptions, Messages, fit, undo};
+//!
+//! let history = Messages::from_json(r#"[
+//!     {"role": "system", "content": "You are terse."},
+//!     {"role": "user", "content": "What is the capital of France?"},
+//!     {"role": "assistant", "content": "Paris."},
+//!     {"role": "user", "content": "And of Peru?"}
+//! ]"#)?;
+//! let fitted = fit(&history, &FitOptions::new(8_000))?;
+//! assert!(fitted.report.after <= 8_000);
+//! assert_eq!(undo(&fitted.messages, &fitted.patch, &history)?, history);
+//! # Ok::<(), epitome::Error>(())
+//! ```
+//!
+//! Sizes are tokens by the [`TokenCounter`] in use; the built-in [`Heuristic`] errs on the safe side. Offsets never
+//! appear in the API: an edit names a message and a field and carries the new text.
+
+// Only the border calls these.
+#[cfg(target_family = "wasm")]
+mod api;
+mod budget;
+mod engine;
+mod error;
+mod format;
+mod json;
+mod ladder;
+mod message;
+mod options;
+mod order;
+mod policy;
+mod shrink;
+mod summarize;
+mod tokens;
+mod transcript;
+mod value;
+// Natively only the wire format is compiled, for its tests.
+#[cfg_attr(not(target_family = "wasm"), allow(dead_code))]
+mod wasm;
+
+pub use budget::{Budget, MAX_TOKENS};
+pub use error::{Breakdown, Error, Result};
+pub use format::Format;
+pub use json::Messages;
+pub use options::FitOptions;
+pub use policy::{Policy, Strategy};
+pub use tokens::{Heuristic, TokenCounter};
+pub use transcript::{
+    Change, Edit, Layout, LayoutItem, Patch, Plan, Repair, Report, SourceMark, Step, Summary, Tier, ViewMark,
+    Violation, Warning,
+};
+
+/// What [`fit`] and [`apply`] return.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    /// What to send.
+    pub messages: Messages,
+    /// What happened, in numbers.
+    pub report: Report,
+    /// The compaction as plain JSON: keep it for [`undo`] and as `previous` of the next call.
+    pub patch: Patch,
+}
+
+/// Fits messages to a budget, with the built-in token counter.
+///
+/// # Errors
+/// [`Error::InvalidInput`], [`Error::InvalidOption`], [`Error::UnknownFormat`], [`Error::TooDeep`], and
+/// [`Error::IrreducibleBudget`] when what may not be edited is larger than the budget.
+pub fn fit(messages: &Messages, options: &FitOptions) -> Result<Fitted> {
+    fit_with(messages, options, &Heuristic)
+}
+
+/// Fits messages to a budget, with this token counter.
+///
+/// # Errors
+/// As [`fit`].
+pub fn fit_with(messages: &Messages, options: &FitOptions, counter: &dyn TokenCounter) -> Result<Fitted> {
+    let outcome = engine::fit(input(messages, options)?, options, counter)?;
+    Ok(Fitted { messages: messages.cook(&outcome.recipe)?, report: outcome.report, patch: outcome.patch })
+}
+
+/// The same decision as [`fit`], not yet carried out.
+///
+/// # Errors
+/// As [`fit`].
+pub fn plan(messages: &Messages, options: &FitOptions) -> Result<Plan> {
+    plan_with(messages, options, &Heuristic)
+}
+
+/// The same decision as [`fit_with`], not yet carried out.
+///
+/// # Errors
+/// As [`fit`].
+pub fn plan_with(messages: &Messages, options: &FitOptions, counter: &dyn TokenCounter) -> Result<Plan> {
+    engine::plan(input(messages, options)?, options, counter)
+}
+
+/// Carries a plan out.
+///
+/// # Errors
+/// [`Error::StalePlan`] when the messages are no longer those that the plan was made from.
+pub fn apply(messages: &Messages, plan: &Plan) -> Result<Fitted> {
+    let recipe = engine::apply(messages.to_value()?, &plan.patch)?;
+    Ok(Fitted { messages: messages.cook(&recipe)?, report: plan.report.clone(), patch: plan.patch.clone() })
+}
+
+/// The messages as they were before a patch. `view` may have grown at its end; `originals` are the messages that the
+/// patch was made from.
+///
+/// # Errors
+/// [`Error::CannotUndo`] when the view was changed or an original is missing.
+pub fn undo(view: &Messages, patch: &Patch, originals: &Messages) -> Result<Messages> {
+    if !engine::is_source(originals.to_value()?, patch) {
+        return Err(Error::CannotUndo { index: None, reason: "these are not the originals of the patch".into() });
+    }
+    let restore = engine::undo(view.to_value()?, patch)?;
+    view.restore(&restore.restore, originals)
+}
+
+/// Lists what the format's rules forbid in these messages.
+///
+/// # Errors
+/// [`Error::InvalidInput`], [`Error::UnknownFormat`], [`Error::TooDeep`].
+pub fn validate(messages: &Messages, format: Option<Format>) -> Result<Vec<Violation>> {
+    engine::validate(messages.to_value()?, format)
+}
+
+/// Mends what [`validate`] finds, with the smallest change that the format allows.
+///
+/// # Errors
+/// As [`validate`].
+pub fn repair(messages: &Messages, format: Option<Format>) -> Result<(Messages, Vec<Repair>)> {
+    let repaired = engine::repair(messages.to_value()?, format, &Heuristic)?;
+    Ok((messages.cook(&repaired.recipe)?, repaired.repairs))
+}
+
+/// Tokens of messages, structure included.
+///
+/// # Errors
+/// As [`validate`].
+pub fn count_messages(messages: &Messages, format: Option<Format>, counter: &dyn TokenCounter) -> Result<u64> {
+    engine::count_messages(messages.to_value()?, format, counter)
+}
+
+/// Tells the format of messages.
+///
+/// # Errors
+/// [`Error::InvalidInput`], [`Error::UnknownFormat`].
+pub fn detect_format(messages: &Messages) -> Result<Format> {
+    engine::detect_format(messages.to_value()?)
+}
+
+fn input<'a>(messages: &'a Messages, options: &'a FitOptions) -> Result<engine::Input<'a>> {
+    let beside = |option: &str, text: Option<&'a String>| {
+        text.map(|text| json::parse(text, None).map_err(|error| Error::option(option, error.to_string()))).transpose()
+    };
+    Ok(engine::Input {
+        messages: messages.to_value()?,
+        system: beside("system", options.system.as_ref())?,
+        tools: beside("tools", options.tools.as_ref())?,
+    })
+}

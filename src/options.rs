@@ -1,0 +1,255 @@
+//! The options of a fit, and how they are read from a neutral tree with exact names in every error.
+
+use serde_json::value::RawValue;
+
+use crate::budget::{Budget, MAX_TOKENS};
+use crate::error::{Error, Result};
+use crate::format::Format;
+use crate::policy::{Policy, Strategy};
+use crate::transcript::Patch;
+use crate::value::Value;
+
+/// Options of [`fit`](crate::fit) and [`plan`](crate::plan).
+#[derive(Debug, Clone)]
+pub struct FitOptions {
+    /// How many tokens the input may have.
+    pub budget: Budget,
+    /// Every tunable.
+    pub policy: Policy,
+    /// Messages that must never be edited, by index.
+    pub pin: Vec<usize>,
+    /// The patch of an earlier call whose messages are a prefix of these.
+    pub previous: Option<Patch>,
+    /// The format; detected when `None`.
+    pub format: Option<Format>,
+    /// A system prompt sent beside the messages, as JSON. Counted, never edited.
+    pub system: Option<String>,
+    /// Tool definitions sent beside the messages, as JSON. Counted, never edited.
+    pub tools: Option<String>,
+}
+
+impl FitOptions {
+    /// Defaults, with a hard limit of `tokens`.
+    #[must_use]
+    pub fn new(tokens: u64) -> Self {
+        Self::with_budget(Budget::Limit(tokens))
+    }
+
+    /// Defaults, with this budget.
+    #[must_use]
+    pub fn with_budget(budget: Budget) -> Self {
+        Self {
+            budget,
+            policy: Policy::default(),
+            pin: Vec::new(),
+            previous: None,
+            format: None,
+            system: None,
+            tools: None,
+        }
+    }
+
+    /// Reads options as the JavaScript API takes them: `{ budget, policy?, pin?, format?, system?, tools?, previous? }`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] naming the option, for wrong types, wrong ranges and unknown names.
+    pub fn from_json(text: &str) -> Result<Self> {
+        #[derive(serde::Deserialize)]
+        struct Beside<'j> {
+            #[serde(borrow)]
+            system: Option<&'j RawValue>,
+            #[serde(borrow)]
+            tools: Option<&'j RawValue>,
+            previous: Option<Patch>,
+        }
+        let mut value = crate::json::parse(text, None).map_err(|error| Error::option("options", error.to_string()))?;
+        let beside: Beside<'_> =
+            serde_json::from_str(text).map_err(|error| Error::option("options", format!("cannot be read: {error}")))?;
+        if let Value::Object(fields) = &mut value {
+            fields.retain(|(name, _)| !["system", "tools", "previous"].contains(&name.as_ref()));
+        }
+        let mut options = Self::from_value(&value)?;
+        options.system = beside.system.map(|raw| raw.get().to_owned());
+        options.tools = beside.tools.map(|raw| raw.get().to_owned());
+        options.previous = beside.previous;
+        Ok(options)
+    }
+
+    /// Reads `{ budget, policy?, pin?, format?, model?, goal? }`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] naming the option, for wrong types, wrong ranges and unknown names.
+    pub(crate) fn from_value(value: &Value<'_>) -> Result<Self> {
+        let fields = object("options", value)?;
+        let budget = value.get_some("budget").ok_or_else(|| {
+            Error::option("budget", "is missing; give a number of tokens or { window, reserve?, overhead? }")
+        })?;
+        let mut options = Self::with_budget(read_budget(budget)?);
+        for (name, value) in fields {
+            if matches!(value, Value::Null) {
+                continue;
+            }
+            match name.as_ref() {
+                "budget" => {}
+                "policy" => options.policy = read_policy(value)?,
+                "pin" => options.pin = read_pins(value)?,
+                "format" => options.format = Some(read_format(value)?),
+                "model" | "goal" => {
+                    string(name, value)?;
+                }
+                _ => {
+                    return Err(unknown(
+                        name,
+                        "budget, system, tools, model, format, tokens, policy, goal, pin, previous, createMessage and patch",
+                    ));
+                }
+            }
+        }
+        options.budget.limit()?;
+        options.policy.validate()?;
+        Ok(options)
+    }
+}
+
+/// Reads a format's name.
+pub(crate) fn read_format(value: &Value<'_>) -> Result<Format> {
+    let name = string("format", value)?;
+    Format::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
+        Error::UnknownFormat {
+            index: None,
+            looks_like: None,
+            reason: format!(
+                "unknown format \"{}\"; this version reads {}",
+                name.chars().take(40).collect::<String>(),
+                known.join(", ")
+            ),
+        }
+    })
+}
+
+fn read_budget(value: &Value<'_>) -> Result<Budget> {
+    match value {
+        Value::Number(_) => Ok(Budget::Limit(tokens("budget", value)?)),
+        Value::Object(fields) => {
+            let mut budget = (None, None, 0);
+            for (name, value) in fields {
+                if matches!(value, Value::Null) {
+                    continue;
+                }
+                let option = format!("budget.{name}");
+                match name.as_ref() {
+                    "window" => budget.0 = Some(tokens(&option, value)?),
+                    "reserve" => budget.1 = Some(tokens(&option, value)?),
+                    "overhead" => budget.2 = tokens(&option, value)?,
+                    _ => return Err(unknown(&option, "window, reserve and overhead")),
+                }
+            }
+            let window = budget.0.ok_or_else(|| Error::option("budget.window", "is missing"))?;
+            Ok(Budget::Window { window, reserve: budget.1, overhead: budget.2 })
+        }
+        other => Err(Error::option(
+            "budget",
+            format!("is {}, but must be a number of tokens or {{ window, reserve?, overhead? }}", other.describe()),
+        )),
+    }
+}
+
+fn read_policy(value: &Value<'_>) -> Result<Policy> {
+    let mut policy = Policy::default();
+    for (name, value) in object("policy", value)? {
+        if matches!(value, Value::Null) {
+            continue;
+        }
+        let option = format!("policy.{name}");
+        match name.as_ref() {
+            "soft" => policy.soft = number(&option, value)?,
+            "hard" => policy.hard = number(&option, value)?,
+            "softTarget" => policy.soft_target = number(&option, value)?,
+            "hardTarget" => policy.hard_target = number(&option, value)?,
+            "preserveTailMessages" => policy.preserve_tail_messages = count(&option, value)?,
+            "protectTailTokens" => policy.protect_tail_tokens = tokens(&option, value)?,
+            "protectTools" => {
+                policy.protect_tools = list(&option, value)?
+                    .iter()
+                    .map(|item| string(&option, item).map(str::to_owned))
+                    .collect::<Result<_>>()?;
+            }
+            "strategy" => match string(&option, value)? {
+                "oldest-first" => policy.strategy = Strategy::OldestFirst,
+                other => {
+                    return Err(Error::option(option, format!("must be oldest-first, but is \"{other}\"")));
+                }
+            },
+            "summaryRole" => string(&option, value)?.clone_into(&mut policy.summary_role),
+            "shrinkLastUser" => match value {
+                Value::Bool(flag) => policy.shrink_last_user = *flag,
+                other => return Err(wrong(&option, other, "true or false")),
+            },
+            "placeholder" => string(&option, value)?.clone_into(&mut policy.placeholder),
+            _ => {
+                return Err(unknown(
+                    &option,
+                    "soft, hard, softTarget, hardTarget, preserveTailMessages, protectTailTokens, protectTools, \
+                     strategy, summaryRole, shrinkLastUser and placeholder",
+                ));
+            }
+        }
+    }
+    Ok(policy)
+}
+
+fn read_pins(value: &Value<'_>) -> Result<Vec<usize>> {
+    list("pin", value)?.iter().map(|item| count("pin", item)).collect()
+}
+
+fn object<'v, 'a>(option: &str, value: &'v Value<'a>) -> Result<&'v [(std::borrow::Cow<'a, str>, Value<'a>)]> {
+    match value {
+        Value::Object(fields) => Ok(fields),
+        other => Err(wrong(option, other, "an object")),
+    }
+}
+
+fn list<'v, 'a>(option: &str, value: &'v Value<'a>) -> Result<&'v [Value<'a>]> {
+    value.as_array().ok_or_else(|| wrong(option, value, "an array"))
+}
+
+fn string<'v>(option: &str, value: &'v Value<'_>) -> Result<&'v str> {
+    value.as_str().ok_or_else(|| wrong(option, value, "a string"))
+}
+
+fn number(option: &str, value: &Value<'_>) -> Result<f64> {
+    match value {
+        Value::Number(number) => Ok(*number),
+        other => Err(wrong(option, other, "a number")),
+    }
+}
+
+/// A number of tokens: fractions are rounded down, since hosts compute budgets as shares.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+fn tokens(option: &str, value: &Value<'_>) -> Result<u64> {
+    let tokens = number(option, value)?;
+    if tokens >= 0.0 && tokens <= MAX_TOKENS as f64 {
+        Ok(tokens as u64)
+    } else {
+        Err(Error::option(option, format!("must be a number of tokens from 1 to {MAX_TOKENS}")))
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn count(option: &str, value: &Value<'_>) -> Result<usize> {
+    let count = number(option, value)?;
+    if count >= 0.0 && count <= f64::from(u32::MAX) && count.fract() == 0.0 {
+        Ok(count as usize)
+    } else {
+        Err(Error::option(option, "must be a whole number, 0 or more"))
+    }
+}
+
+fn wrong(option: &str, value: &Value<'_>, must: &str) -> Error {
+    Error::option(option, format!("is {}, but must be {must}", value.describe()))
+}
+
+fn unknown(option: &str, known: &str) -> Error {
+    Error::option(option, format!("is unknown; there are {known}"))
+}

@@ -1,0 +1,6 @@
+//! Turning a run of messages into a short text.
+
+mod facts;
+mod offline;
+
+pub(crate) use offline::{brief, is_summary, summarize};

@@ -1,0 +1,14 @@
+//! What is edited and how: units, edits, patches, views, undo.
+
+mod edits;
+mod layout;
+mod units;
+mod view;
+
+pub use edits::{
+    Change, Edit, Patch, Plan, RECORD_VERSION, Repair, Report, SourceMark, Step, Summary, Tier, ViewMark, Violation,
+    Warning,
+};
+pub use layout::{Layout, LayoutItem, Span};
+pub(crate) use units::{Transcript, UnitKind};
+pub use view::{Inserted, Recipe, RecipeItem};

@@ -1,0 +1,147 @@
+//! A history as units: the smallest groups that may be hidden together.
+
+use std::ops::Range;
+
+use crate::format::{Finding, Format, Mended, Placed};
+use crate::message::{Message, Role};
+use crate::summarize;
+use crate::tokens::{TokenCounter, message_tokens};
+use crate::transcript::{Change, Inserted, Repair};
+
+/// One message of a mended history.
+#[derive(Debug, Clone)]
+pub(crate) struct Slot<'a> {
+    /// The message as it stands now, mended and edited.
+    pub message: Message<'a>,
+    /// Where it comes from.
+    pub source: Option<usize>,
+    /// What has to be changed in the source message.
+    pub changes: Vec<Change>,
+    /// For messages that are not in the source.
+    pub inserted: Option<Inserted>,
+    /// Its size, tokens.
+    pub tokens: u64,
+    /// Whether it is a summary of ours, recognised by its header. That only takes privileges away.
+    pub summary: bool,
+}
+
+/// What kind of unit, which decides what may be done to it and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UnitKind {
+    System,
+    User,
+    Assistant,
+    /// An assistant message with calls, and all their results.
+    Tools,
+}
+
+/// A run of slots that is hidden as a whole or not at all.
+#[derive(Debug, Clone)]
+pub(crate) struct Unit {
+    pub slots: Range<usize>,
+    pub kind: UnitKind,
+}
+
+/// A mended history: slots in order, grouped into units.
+#[derive(Debug)]
+pub(crate) struct Transcript<'a> {
+    pub format: Format,
+    /// How many source messages there are.
+    pub sources: usize,
+    /// Size of the source messages as given, tokens.
+    pub given_tokens: u64,
+    pub slots: Vec<Slot<'a>>,
+    pub units: Vec<Unit>,
+    pub repairs: Vec<Repair>,
+}
+
+impl<'a> Transcript<'a> {
+    /// Mends the messages, counts each once and groups them.
+    pub(crate) fn new(format: Format, messages: Vec<Message<'a>>, counter: &dyn TokenCounter) -> Self {
+        let sources = messages.len();
+        let given: Vec<u64> = messages.iter().map(|message| message_tokens(counter, message)).collect();
+        let Mended { order, findings } = format.rules().mend(&messages);
+        let mut messages: Vec<Option<Message<'a>>> = messages.into_iter().map(Some).collect();
+        let slots: Vec<Slot<'a>> = order
+            .into_iter()
+            .filter_map(|placed| match placed {
+                Placed::Source(index) => {
+                    let message = messages.get_mut(index)?.take()?;
+                    let tokens = given.get(index).copied().unwrap_or_default();
+                    Some(slot(message, Some(index), Vec::new(), None, tokens))
+                }
+                Placed::Changed { index, message, changes } => {
+                    let tokens = message_tokens(counter, &message);
+                    Some(slot(message, Some(index), changes, None, tokens))
+                }
+                Placed::Added { message, inserted } => {
+                    let tokens = message_tokens(counter, &message);
+                    Some(slot(message, None, Vec::new(), Some(inserted), tokens))
+                }
+            })
+            .collect();
+        let repairs = findings.into_iter().map(|finding| repair(finding, &given, &slots)).collect();
+        let units = group(&slots);
+        Self { format, sources, given_tokens: given.iter().sum(), slots, units, repairs }
+    }
+
+    /// The last unit, if it holds tool calls: the model has not spoken since.
+    pub(crate) fn open_tool_unit(&self) -> Option<usize> {
+        let last = self.units.iter().rposition(|unit| unit.kind != UnitKind::System)?;
+        (self.units.get(last)?.kind == UnitKind::Tools).then_some(last)
+    }
+
+    /// The unit of the last message that a user wrote.
+    pub(crate) fn last_user(&self) -> Option<usize> {
+        self.units.iter().rposition(|unit| {
+            unit.kind == UnitKind::User && self.slots.get(unit.slots.start).is_some_and(|slot| !slot.summary)
+        })
+    }
+}
+
+fn slot(
+    message: Message<'_>,
+    source: Option<usize>,
+    changes: Vec<Change>,
+    inserted: Option<Inserted>,
+    tokens: u64,
+) -> Slot<'_> {
+    let summary = message.role == Role::User && message.texts().next().is_some_and(summarize::is_summary);
+    Slot { message, source, changes, inserted, tokens, summary }
+}
+
+fn repair(finding: Finding, given: &[u64], slots: &[Slot<'_>]) -> Repair {
+    let before = given.get(finding.index).copied().unwrap_or_default();
+    let after = finding.placed.and_then(|at| slots.get(at)).map_or(0, |slot| slot.tokens);
+    let inserts = finding.action == crate::format::Action::Insert;
+    Repair {
+        rule: finding.rule.to_owned(),
+        action: finding.action.name().to_owned(),
+        index: finding.index,
+        field: finding.field,
+        message: format!("{}: {}", finding.problem, finding.remedy),
+        tokens_before: if inserts { 0 } else { before },
+        tokens_after: after,
+    }
+}
+
+/// Groups by adjacency, never by ids: ids repeat.
+fn group(slots: &[Slot<'_>]) -> Vec<Unit> {
+    let mut units: Vec<Unit> = Vec::with_capacity(slots.len());
+    for (at, slot) in slots.iter().enumerate() {
+        let kind = match slot.message.role {
+            Role::Tool => {
+                if let Some(unit) = units.last_mut() {
+                    unit.slots.end = at + 1;
+                }
+                continue;
+            }
+            Role::System => UnitKind::System,
+            Role::User => UnitKind::User,
+            Role::Assistant if slot.message.has_calls() => UnitKind::Tools,
+            Role::Assistant => UnitKind::Assistant,
+        };
+        units.push(Unit { slots: at..at + 1, kind });
+    }
+    units
+}
