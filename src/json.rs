@@ -430,7 +430,7 @@ pub(crate) fn write_value(value: &Value<'_>, out: &mut String) {
         Value::Null => out.push_str("null"),
         Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
         Value::Number(number) => write_number(*number, out),
-        Value::String(text) => out.push_str(&quoted(text)),
+        Value::String(text) => write_text(text, out),
         Value::Array(items) => {
             out.push('[');
             for (index, item) in items.iter().enumerate() {
@@ -447,7 +447,8 @@ pub(crate) fn write_value(value: &Value<'_>, out: &mut String) {
                 if index > 0 {
                     out.push(',');
                 }
-                let _ = write!(out, "{}:", quoted(key));
+                write_text(key, out);
+                out.push(':');
                 write_value(value, out);
             }
             out.push('}');
@@ -472,4 +473,17 @@ fn write_number(number: f64, out: &mut String) {
     if rest > 0.0 {
         let _ = write!(out, ".{:06}", (rest * 1e6) as u32);
     }
+}
+
+fn write_text(text: &str, out: &mut String) {
+    out.push('"');
+    for char in text.chars() {
+        match char {
+            '"' | '\\' => out.extend(['\\', char]),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            other => out.push(other),
+        }
+    }
+    out.push('"');
 }

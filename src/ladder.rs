@@ -13,6 +13,7 @@ use crate::order::{Places, ascending, sorted_by};
 use crate::policy::Policy;
 use crate::shrink::{self, head_and_tail};
 use crate::summarize::{brief, summarize};
+use crate::text::split_once;
 use crate::tokens::{FRAME, TokenCounter, message_tokens};
 use crate::transcript::{Change, Tier, Transcript, UnitKind};
 
@@ -131,7 +132,9 @@ impl<'t, 'a> Ladder<'t, 'a> {
 
     /// Whether nothing of a slot may be edited.
     pub(crate) fn is_fixed(&self, at: usize) -> bool {
-        self.hold(at) == Hold::Fixed
+        let pinned = self.pinned.get(at).copied().unwrap_or(true);
+        let last_user = self.transcript.slots.get(at).is_some_and(|slot| slot.message.role == Role::User);
+        self.hold(at) == Hold::Fixed && (pinned || !(last_user && self.policy.shrink_last_user))
     }
 
     // ------------------------------------------------------------------------------------------------ single edits
@@ -218,7 +221,10 @@ impl<'t, 'a> Ladder<'t, 'a> {
             return;
         }
         let payload = slot.tokens.saturating_sub(u64::from(FRAME));
-        let placeholder = self.policy.placeholder.replace("{tokens}", &payload.to_string());
+        let placeholder = match split_once(&self.policy.placeholder, "{tokens}") {
+            Some((before, after)) => format!("{before}{payload}{after}"),
+            None => self.policy.placeholder.clone(),
+        };
         let (message, changes) = self.transcript.format.rules().with_result(&slot.message, &placeholder);
         let tokens = message_tokens(self.counter, &message);
         if tokens >= self.tokens(at) {
@@ -230,7 +236,7 @@ impl<'t, 'a> Ladder<'t, 'a> {
 
     /// Whether a text is what pruning leaves.
     fn is_placeholder(&self, text: &str) -> bool {
-        let Some((before, after)) = self.policy.placeholder.split_once("{tokens}") else {
+        let Some((before, after)) = split_once(&self.policy.placeholder, "{tokens}") else {
             return text == self.policy.placeholder;
         };
         let number = text.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
@@ -342,7 +348,7 @@ impl<'t, 'a> Ladder<'t, 'a> {
         self.shrink_to_fit(&left, target, TAIL_MINIMUM);
     }
 
-    /// Rung 5: the results of the open tool unit, and those beside a pinned message, the largest first.
+    /// Rung 5: the open tool unit, and what stands beside a pinned message, the largest first.
     fn shrink_open(&mut self, target: u64) {
         let open: Vec<usize> = (0..self.transcript.slots.len())
             .filter(|at| matches!(self.hold(*at), Hold::Open | Hold::Partner))
@@ -378,12 +384,13 @@ impl<'t, 'a> Ladder<'t, 'a> {
         }
     }
 
-    /// In the open unit and beside pinned messages only results are shrunk, and those even of protected tools: it is
-    /// the last rung. Elsewhere texts are shrunk too.
+    /// In the open unit only results are shrunk. Results of protected tools are shrunk on the last rung only: in the
+    /// open unit and beside pinned messages.
     fn may_shrink(&self, at: usize) -> bool {
         let Some(slot) = self.transcript.slots.get(at).filter(|slot| slot.source.is_some()) else { return false };
         match self.hold(at) {
-            Hold::Open | Hold::Partner => slot.message.role == Role::Tool,
+            Hold::Open => slot.message.role == Role::Tool,
+            Hold::Partner => true,
             _ => !self.is_protected(at),
         }
     }
@@ -513,32 +520,36 @@ impl<'t, 'a> Ladder<'t, 'a> {
             let tokens = run.clone().filter_map(|at| self.transcript.slots.get(at)).map(|slot| slot.tokens).sum();
             fresh.push((run, tokens));
         }
+        // The user message that has to come first takes its room before the others.
+        if let Some(first) = first
+            && let Some(at) = fresh.iter().position(|(run, _)| run.contains(&first))
+        {
+            let (run, tokens) = fresh.remove(at);
+            let all: u64 = tokens + fresh.iter().map(|(_, tokens)| *tokens).sum::<u64>();
+            let room = target.saturating_sub(self.total);
+            let fair = room.saturating_mul(tokens) / all.max(1);
+            self.stand_for(run, tokens, fair.max(SMALLEST_SUMMARY).min(room).min(tokens * 3 / 5), room, true);
+        }
         // Room is shared among the largest runs, in proportion to what they held.
         let mut by_size =
             sorted_by((0..fresh.len()).collect(), |at| u64::MAX - fresh.get(*at).map_or(0, |(_, tokens)| *tokens));
         let room = target.saturating_sub(self.total);
         let many = usize::try_from(room / SMALLEST_SUMMARY).unwrap_or(usize::MAX);
-        by_size.truncate(many.max(1));
-        by_size.retain(|at| {
-            fresh.get(*at).is_some_and(|(run, tokens)| {
-                *tokens > SMALLEST_SUMMARY * 3 / 2 || first.is_some_and(|first| run.contains(&first))
-            })
-        });
+        by_size.truncate(many);
+        by_size.retain(|at| fresh.get(*at).is_some_and(|(_, tokens)| *tokens > SMALLEST_SUMMARY * 3 / 2));
         let all: u64 = by_size.iter().filter_map(|at| fresh.get(*at)).map(|(_, tokens)| *tokens).sum();
         let spare = room.saturating_sub(SMALLEST_SUMMARY * by_size.len() as u64);
         for at in sorted_by(by_size, |at| *at as u64) {
             let Some((run, tokens)) = fresh.get(at).cloned() else { continue };
             let fair = SMALLEST_SUMMARY + spare.saturating_mul(tokens) / all.max(1);
             let most = fair.min(target.saturating_sub(self.total)).min(tokens * 3 / 5);
-            let required = first.is_some_and(|first| run.contains(&first));
-            self.stand_for(run, tokens, most, target.saturating_sub(self.total), required);
+            self.stand_for(run, tokens, most, target.saturating_sub(self.total), false);
         }
-        // The user message that must come first may have been left out above for lack of room.
-        if let Some(first) = first
-            && let Some((run, tokens)) = fresh.into_iter().find(|(run, _)| run.contains(&first))
-            && !self.stands.iter().any(|stand| stand.run == run)
+        // Where not even one summary fits, a bare notice of the largest run may.
+        if self.stands.is_empty()
+            && let Some((run, tokens)) = fresh.iter().max_by_key(|(_, tokens)| *tokens).cloned()
         {
-            self.stand_for(run, tokens, 0, 0, true);
+            self.stand_for(run, tokens, 0, target.saturating_sub(self.total), false);
         }
         self.stands = sorted_by(std::mem::take(&mut self.stands), |stand| stand.run.start as u64);
     }
@@ -549,9 +560,9 @@ impl<'t, 'a> Ladder<'t, 'a> {
         let messages: Vec<&Message<'a>> =
             run.clone().filter_map(|at| self.transcript.slots.get(at)).map(|slot| &slot.message).collect();
         // What stands before everything else but the system's has to be the user's.
-        let slots = &self.transcript.slots;
-        let first = slots.iter().position(|slot| slot.message.role != Role::System);
-        let role = if first.is_some_and(|first| run.contains(&first)) { "user" } else { &self.policy.summary_role };
+        let mut front = self.transcript.slots.iter().take(run.start).enumerate();
+        let leads = front.all(|(at, slot)| slot.message.role == Role::System || self.is_hidden(at));
+        let role = if leads { "user" } else { &self.policy.summary_role };
         let size = |ladder: &Self, text: &str| {
             let (message, _) = ladder.transcript.format.rules().text_message(role, text);
             message_tokens(ladder.counter, &message)
@@ -627,8 +638,7 @@ impl<'t, 'a> Ladder<'t, 'a> {
 
 /// The largest common cap with which sizes cut to it add up to at most `room`.
 fn common_cap(sizes: impl Iterator<Item = u64>, room: u64) -> u64 {
-    let mut sizes: Vec<(u64, u64)> = sizes.map(|size| (size, 0)).collect();
-    ascending(&mut sizes);
+    let sizes = ascending(sizes.map(|size| (size, 0)).collect());
     let mut left = room;
     let mut count = sizes.len() as u64;
     for (size, _) in sizes {

@@ -36,12 +36,18 @@ mod order;
 mod policy;
 mod shrink;
 mod summarize;
+mod text;
 mod tokens;
 mod transcript;
 mod value;
 // Natively only the wire format is compiled, for its tests.
 #[cfg_attr(not(target_family = "wasm"), allow(dead_code))]
 mod wasm;
+
+/// The border to JavaScript, for its own tests; not part of the API.
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub use wasm::exports as border;
 
 pub use budget::{Budget, MAX_TOKENS};
 pub use error::{Breakdown, Error, Result};

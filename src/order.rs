@@ -1,17 +1,18 @@
-//! Sorting, once. Every distinct sort of the standard library costs the WebAssembly module two kilobytes; here all go
-//! through one, of pairs of a key and the position, so that ties keep their order on every runtime.
+//! Sorting, once. Every distinct sort of the standard library costs the WebAssembly module two kilobytes or more; here
+//! all go through one heap, of pairs of a key and the position, so that ties keep their order on every runtime.
+
+use std::collections::BinaryHeap;
 
 use crate::message::fingerprint;
 
 /// Pairs in ascending order.
-pub(crate) fn ascending(pairs: &mut [(u64, u64)]) {
-    pairs.sort_unstable();
+pub(crate) fn ascending(pairs: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+    BinaryHeap::from(pairs).into_sorted_vec()
 }
 
 /// The items by ascending key; equal keys keep their order.
 pub(crate) fn sorted_by<T>(items: Vec<T>, key: impl Fn(&T) -> u64) -> Vec<T> {
-    let mut pairs: Vec<(u64, u64)> = items.iter().enumerate().map(|(at, item)| (key(item), at as u64)).collect();
-    ascending(&mut pairs);
+    let pairs = ascending(items.iter().enumerate().map(|(at, item)| (key(item), at as u64)).collect());
     let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
     pairs
         .into_iter()
@@ -27,9 +28,7 @@ pub(crate) struct Places {
 
 impl Places {
     pub(crate) fn new<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
-        let mut table: Vec<(u64, u64)> = texts.zip(0..).map(|(text, at)| (fingerprint(text), at)).collect();
-        ascending(&mut table);
-        Self { table }
+        Self { table: ascending(texts.zip(0..).map(|(text, at)| (fingerprint(text), at)).collect()) }
     }
 
     /// The first row of a text, without looking how many there are.

@@ -1,6 +1,7 @@
 //! Finding, without a model, the strings of a text that later turns are likely to need: paths, identifiers, errors.
 
 use crate::message::fingerprint;
+use crate::text::{clip, find};
 
 /// Strings that look like they name something.
 #[derive(Debug, Default)]
@@ -57,26 +58,22 @@ impl Facts {
     }
 }
 
-/// The first `chars` characters.
-pub(super) fn clip(text: &str, chars: usize) -> &str {
-    text.char_indices().nth(chars).and_then(|(at, _)| text.get(..at)).unwrap_or(text)
-}
-
 fn is_error(line: &str) -> bool {
     let head = clip(line, 200).to_ascii_lowercase();
-    ["error", "exception", "traceback", "failed", "fatal", "panicked"].iter().any(|word| head.contains(word))
+    ["error", "exception", "traceback", "failed", "fatal", "panicked"].iter().any(|word| find(&head, word).is_some())
 }
 
 /// A URL, or names joined by slashes of which the last has an extension or which begins at a root.
 fn is_path(word: &str) -> bool {
-    if word.contains("://") {
+    if find(word, "://").is_some() {
         return true;
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || "/._-+@~\\".contains(c);
     if !word.chars().all(allowed) || !word.chars().any(|c| c.is_ascii_alphabetic()) {
         return false;
     }
-    let extension = word.rsplit_once('.').is_some_and(|(stem, ext)| {
+    let dot = word.bytes().rposition(|byte| byte == b'.').and_then(|at| word.get(..at).zip(word.get(at + 1..)));
+    let extension = dot.is_some_and(|(stem, ext)| {
         !stem.is_empty()
             && (1..=5).contains(&ext.len())
             && ext.chars().all(|c| c.is_ascii_alphanumeric())

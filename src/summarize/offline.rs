@@ -3,9 +3,10 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::facts::{Distinct, Facts, clip};
+use super::facts::{Distinct, Facts};
 use crate::message::{Message, Role};
 use crate::order::sorted_by;
+use crate::text::{clip, find, one_line, pieces, split_once};
 use crate::tokens::{TokenCounter, ceil_boundary, floor_boundary, prefix_within};
 
 /// How every summary message begins. A message that begins so loses privileges, it never gains any.
@@ -58,7 +59,7 @@ fn fence(body: &str) -> String {
     let mut digest = Sha256::digest(body.as_bytes());
     loop {
         let mark = format!("{:08x}", digest.iter().take(4).fold(0, |mark: u32, byte| mark << 8 | u32::from(*byte)));
-        if !body.contains(&mark) {
+        if find(body, &mark).is_none() {
             return mark;
         }
         digest = Sha256::digest(digest);
@@ -152,11 +153,11 @@ impl Record {
         // The number comes from the text, so it is capped: it is shown, never computed with.
         self.covers = self.covers.saturating_add(covered.min(1_000_000));
         for line in summary.lines() {
-            let Some((label, rest)) = line.split_once(": ") else { continue };
+            let Some((label, rest)) = split_once(line, ": ") else { continue };
             match label {
-                "Tools" => rest.split("; ").for_each(|item| self.earlier_tools.add(item)),
-                "Files" => rest.split(", ").for_each(|item| self.facts.files.add(item)),
-                "Identifiers" => rest.split(", ").for_each(|item| self.facts.ids.add(item)),
+                "Tools" => pieces(rest, "; ").for_each(|item| self.earlier_tools.add(item)),
+                "Files" => pieces(rest, ", ").for_each(|item| self.facts.files.add(item)),
+                "Identifiers" => pieces(rest, ", ").for_each(|item| self.facts.ids.add(item)),
                 "Error" => self.facts.errors.add(rest),
                 "User" => self.said.push((Role::User, rest.to_owned())),
                 "Assistant" => self.said.push((Role::Assistant, rest.to_owned())),
@@ -286,17 +287,25 @@ impl Room<'_> {
     }
 }
 
-/// Line breaks and runs of blanks become one blank: a record has one line per entry.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// `{"origin": "JFK", "nonstop": true}` becomes `origin=JFK, nonstop=true`.
 fn brief_arguments(arguments: &str) -> String {
     let flat = one_line(clip(arguments, 400));
-    let flat = flat.strip_prefix('{').unwrap_or(&flat);
-    let flat = flat.strip_suffix('}').unwrap_or(flat);
-    let flat = flat.replace("\": ", "=").replace("\":", "=").replace('"', "").replace("; ", ", ");
-    let cut = clip(flat.trim(), 90);
-    if cut.len() < flat.trim().len() { format!("{cut}…") } else { cut.to_owned() }
+    let mut brief = String::with_capacity(flat.len());
+    let mut chars = flat.trim_matches(['{', '}']).chars().peekable();
+    while let Some(char) = chars.next() {
+        match char {
+            // A colon after a quote ends a key.
+            '"' if chars.peek() == Some(&':') => {
+                chars.next();
+                chars.next_if_eq(&' ');
+                brief.push('=');
+            }
+            '"' => {}
+            // Semicolons separate the tools of a list.
+            ';' => brief.push(','),
+            other => brief.push(other),
+        }
+    }
+    let cut = clip(&brief, 90);
+    if cut.len() < brief.len() { format!("{cut}…") } else { brief }
 }

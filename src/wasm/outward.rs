@@ -1,0 +1,122 @@
+//! How results and errors leave.
+
+use serde::Serialize;
+use serde_wasm_bindgen::Serializer;
+use wasm_bindgen::JsValue;
+
+use crate::api;
+use crate::error::{Breakdown, Error};
+use crate::format::Format;
+use crate::transcript::{Patch, Recipe, Report, SourceMark, ViewMark};
+use crate::wasm::wire::WireError;
+
+/// Why a call failed.
+pub(super) enum Failure {
+    /// Something the caller can act on.
+    Core(Error),
+    /// A bug on our side.
+    Internal(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Core(error)
+    }
+}
+
+impl From<WireError> for Failure {
+    fn from(error: WireError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+/// Hands a result to JavaScript as the object that its JSON would be (`docs/border.md` compares the ways).
+pub(super) fn out<T: Serialize>(value: &T) -> Result<JsValue, Failure> {
+    value.serialize(&Serializer::json_compatible()).map_err(|error| Failure::Internal(error.to_string()))
+}
+
+/// An outcome without what it says twice: a patch has the edits and repairs of its report.
+#[derive(Serialize)]
+pub(super) struct Slim<'a> {
+    report: &'a Report,
+    patch: SlimPatch<'a>,
+    recipe: &'a Recipe,
+}
+
+#[derive(Serialize)]
+struct SlimPatch<'a> {
+    version: u32,
+    format: Format,
+    source: &'a SourceMark,
+    view: &'a ViewMark,
+}
+
+impl<'a> From<&'a api::Outcome> for Slim<'a> {
+    fn from(outcome: &'a api::Outcome) -> Self {
+        let api::Outcome { report, patch, recipe } = outcome;
+        let Patch { version, format, source, view, .. } = patch;
+        Self { report, patch: SlimPatch { version: *version, format: *format, source, view }, recipe }
+    }
+}
+
+/// What the shell makes an `EpitomeError` of.
+#[derive(Serialize)]
+struct Thrown<'a> {
+    code: &'a str,
+    message: String,
+    details: Details<'a>,
+}
+
+/// The details of every code together; each has its own few.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Details<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    option: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looks_like: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    required: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breakdown: Option<Breakdown>,
+}
+
+impl From<Failure> for JsValue {
+    fn from(failure: Failure) -> Self {
+        let thrown = match &failure {
+            Failure::Core(error) => Thrown { code: error.code(), message: error.to_string(), details: details(error) },
+            Failure::Internal(message) => {
+                Thrown { code: "internal", message: message.clone(), details: Details::default() }
+            }
+        };
+        out(&thrown).unwrap_or(Self::NULL)
+    }
+}
+
+fn details(error: &Error) -> Details<'_> {
+    let none = Details::default();
+    match error {
+        Error::InvalidInput { index, field, .. } => Details { index: *index, field: field.as_deref(), ..none },
+        Error::InvalidOption { option, .. } => Details { option: Some(option), ..none },
+        Error::UnknownFormat { index, looks_like, .. } => {
+            Details { index: *index, looks_like: looks_like.as_deref(), ..none }
+        }
+        Error::TooDeep { index, field } => Details { index: Some(*index), field: Some(field), ..none },
+        Error::TooLarge { index, bytes, limit } => {
+            Details { index: *index, bytes: Some(*bytes), limit: Some(*limit), ..none }
+        }
+        Error::IrreducibleBudget { limit, required, breakdown } => {
+            Details { limit: Some(*limit), required: Some(*required), breakdown: Some(*breakdown), ..none }
+        }
+        Error::CannotUndo { index, .. } => Details { index: *index, ..none },
+        Error::StalePlan => none,
+    }
+}
