@@ -41,7 +41,7 @@ impl Budget {
                 if limit == 0 {
                     return Err(Error::option(
                         "budget",
-                        format!("window {window} - reserve {reserve} - overhead {overhead} leaves no tokens"),
+                        format_args!("window {window} - reserve {reserve} - overhead {overhead} leaves no tokens"),
                     ));
                 }
                 Ok(limit)
@@ -52,16 +52,17 @@ impl Budget {
     /// What a history of `tokens` calls for: the tier, and the size to bring it down to.
     pub(crate) fn goal(self, limit: u64, tokens: u64, policy: &Policy) -> Goal {
         match self {
-            Self::Limit(_) if tokens <= limit => Goal { tier: Tier::None, target: limit },
-            Self::Limit(_) => Goal { tier: Tier::Hard, target: limit },
+            Self::Limit(_) if tokens <= limit => Goal { tier: Tier::None, target: limit, trigger: limit },
+            Self::Limit(_) => Goal { tier: Tier::Hard, target: limit, trigger: limit },
             Self::Window { .. } => {
                 // Strictly greater, as zeph has it.
-                if tokens > share(limit, policy.hard) {
-                    Goal { tier: Tier::Hard, target: share(limit, policy.hard_target) }
-                } else if tokens > share(limit, policy.soft) {
-                    Goal { tier: Tier::Soft, target: share(limit, policy.soft_target) }
+                let (soft, hard) = (share(limit, policy.soft), share(limit, policy.hard));
+                if tokens > hard {
+                    Goal { tier: Tier::Hard, target: share(limit, policy.hard_target), trigger: hard }
+                } else if tokens > soft {
+                    Goal { tier: Tier::Soft, target: share(limit, policy.soft_target), trigger: soft }
                 } else {
-                    Goal { tier: Tier::None, target: limit }
+                    Goal { tier: Tier::None, target: limit, trigger: limit }
                 }
             }
         }
@@ -75,13 +76,28 @@ pub(crate) struct Goal {
     pub tier: Tier,
     /// Size to bring the view down to, tokens.
     pub target: u64,
+    /// The size above which this goal is set, tokens.
+    pub trigger: u64,
+}
+
+impl Goal {
+    /// The target where `fixed` tokens cannot be given up: the same share of the room above them. Else a history with a
+    /// large fixed part would be compacted a little on every turn, in vain.
+    pub(crate) fn target_above(self, fixed: u64, limit: u64) -> u64 {
+        let (room, trigger) = match self.trigger.checked_sub(fixed) {
+            Some(room) if room > 0 => (room, self.trigger),
+            _ => (limit.saturating_sub(fixed), limit),
+        };
+        let above = room.saturating_mul(self.target) / trigger.max(1);
+        self.target.max(fixed.saturating_add(above).min(limit))
+    }
 }
 
 fn in_range(option: &str, tokens: u64) -> Result<u64> {
     if (1..=MAX_TOKENS).contains(&tokens) {
         Ok(tokens)
     } else {
-        Err(Error::option(option, format!("must be a number of tokens from 1 to {MAX_TOKENS}, but is {tokens}")))
+        Err(Error::option(option, format_args!("must be a number of tokens from 1 to {MAX_TOKENS}, but is {tokens}")))
     }
 }
 

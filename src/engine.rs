@@ -59,7 +59,7 @@ pub(crate) fn fit(input: Input<'_>, options: &FitOptions, counter: &dyn TokenCou
     let (format, messages) = parse(input.messages, options.format)?;
     for pin in &options.pin {
         if *pin >= messages.len() {
-            return Err(Error::option("pin", format!("there is no message {pin}; there are {}", messages.len())));
+            return Err(Error::option("pin", format_args!("there is no message {pin}; there are {}", messages.len())));
         }
     }
     let overhead = overhead(input.system.as_ref(), input.tools.as_ref(), counter);
@@ -83,7 +83,24 @@ pub(crate) fn fit(input: Input<'_>, options: &FitOptions, counter: &dyn TokenCou
     if let Some(patch) = previous {
         take_over(&mut ladder, &transcript, &patch.edits, counter, false)?;
     }
-    let seen = previous.map(|patch| (signature(&ladder, &transcript), patch.source.messages));
+    let seen = previous.map(|patch| {
+        let signs = signature(&ladder, &transcript);
+        // Where the mended history itself has changed, such as a stand-in that gave way to the real result, the model
+        // saw something else than these messages with those edits.
+        let agrees = |(item, (sign, _)): &(LayoutItem, &(Sign, u64))| match (item, sign) {
+            (LayoutItem::Kept(index, _), Sign::Message(source, changes)) => {
+                *source == Some(*index) && changes.is_empty()
+            }
+            (LayoutItem::Edited(index), Sign::Message(source, changes)) => {
+                *source == Some(*index) && !changes.is_empty()
+            }
+            (LayoutItem::Inserted, Sign::Message(source, _)) => source.is_none(),
+            (LayoutItem::Inserted, Sign::Stand(_)) => true,
+            _ => false,
+        };
+        let same = patch.view.layout.items().zip(&signs).take_while(agrees).count();
+        Seen { signs: signs.into_iter().take(same).collect(), messages: patch.view.messages }
+    });
     let goal: Goal = options.budget.goal(limit, ladder.total, &options.policy);
     let tier = ladder.climb(goal, limit, overhead)?;
     let hides = ladder.runs();
@@ -107,7 +124,11 @@ pub(crate) fn plan(input: Input<'_>, options: &FitOptions, counter: &dyn TokenCo
 }
 
 /// Carries a plan's patch out. Its sizes are those of the plan: nothing is counted again, so no counter is needed.
-pub(crate) fn apply(messages: Value<'_>, patch: &Patch) -> Result<Recipe> {
+pub(crate) fn apply(messages: Value<'_>, plan: &Plan) -> Result<Recipe> {
+    let patch = &plan.patch;
+    if plan.version != RECORD_VERSION || patch.version != RECORD_VERSION {
+        return Err(Error::option("plan", format_args!("was made by another version of Epitome")));
+    }
     let (format, messages) = parse(messages, Some(patch.format)).map_err(|_| Error::StalePlan)?;
     let source_hash = hash(messages.iter());
     if messages.len() != patch.source.messages || source_hash != patch.source.hash {
@@ -121,7 +142,7 @@ pub(crate) fn apply(messages: Value<'_>, patch: &Patch) -> Result<Recipe> {
     let facts = Facts { tier: Tier::None, limit: 0, overhead: 0, source_hash, warnings: Vec::new() };
     let outcome = finish(&ladder, &transcript, facts);
     if outcome.patch.view != patch.view {
-        return Err(Error::option("plan", "does not lead to the view that it claims; make a new one"));
+        return Err(Error::option("plan", format_args!("does not lead to the view that it claims; make a new one")));
     }
     Ok(outcome.recipe)
 }
@@ -134,7 +155,7 @@ pub(crate) fn undo(messages: Value<'_>, patch: &Patch) -> Result<Restore> {
     let count = given.len();
     // What was appended since may be of any kind; only the view itself is looked at.
     given.truncate(patch.view.messages);
-    let cannot = |index, reason: &str| Error::CannotUndo { index, reason: reason.into() };
+    let cannot = |index, reason: &str| Error::cannot_undo(index, reason);
     if given.len() < patch.view.messages {
         return Err(cannot(None, "messages of the view are missing"));
     }
@@ -296,7 +317,7 @@ fn take_over<'a>(
         }
     }
     let find = |index: usize| slot_of.get(index).copied().flatten();
-    let broken = || Error::option("plan", "does not fit these messages; make a new one");
+    let broken = || Error::option("plan", format_args!("does not fit these messages; make a new one"));
     let mut inserts = Vec::new();
     for edit in edits {
         match edit {
@@ -507,6 +528,12 @@ enum Sign {
     Stand(String),
 }
 
+/// The view that the model saw last: its messages as far as they are still the same, and how many there were.
+struct Seen {
+    signs: Vec<(Sign, u64)>,
+    messages: usize,
+}
+
 fn signature(ladder: &Ladder<'_, '_>, transcript: &Transcript<'_>) -> Vec<(Sign, u64)> {
     let mut signs = Vec::new();
     let mut stands = ladder.stands.iter().peekable();
@@ -532,18 +559,13 @@ fn mark_change(
     report: &mut Report,
     ladder: &Ladder<'_, '_>,
     transcript: &Transcript<'_>,
-    seen: Option<&(Vec<(Sign, u64)>, usize)>,
+    seen: Option<&Seen>,
     overhead: u64,
 ) {
     let now = signature(ladder, transcript);
     let mut prefix = overhead;
-    let (same, end) = if let Some((before, sources)) = seen {
-        // Messages after those of the patch are new to the model, whatever they look like.
-        let old = before
-            .iter()
-            .take_while(|(sign, _)| !matches!(sign, Sign::Message(Some(source), _) if source >= sources))
-            .count();
-        (now.iter().zip(before.iter().take(old)).take_while(|(now, before)| now.0 == before.0).count(), old)
+    let (same, end) = if let Some(seen) = seen {
+        (now.iter().zip(&seen.signs).take_while(|(now, before)| now.0 == before.0).count(), seen.messages)
     } else {
         let untouched = |at: usize, sign: &Sign| *sign == Sign::Message(Some(at), Vec::new());
         let same = now.iter().enumerate().take_while(|(at, (sign, _))| untouched(*at, sign)).count();

@@ -1,5 +1,7 @@
 //! The one error type, with codes that never change.
 
+use std::fmt::Arguments;
+
 use serde::Serialize;
 
 /// Everything that can go wrong, each with a stable [`code`](Error::code).
@@ -115,14 +117,25 @@ impl Error {
         }
     }
 
-    /// A fault in one field of one message.
-    pub(crate) fn field(index: usize, field: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::InvalidInput { index: Some(index), field: Some(field.into()), reason: reason.into() }
+    /// A fault in one field of one message. (Not generic and out of line: there are many callers, and none is hot.)
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn field(index: usize, field: Arguments<'_>, reason: Arguments<'_>) -> Self {
+        Self::InvalidInput { index: Some(index), field: Some(field.to_string()), reason: reason.to_string() }
     }
 
     /// A fault in an option.
-    pub(crate) fn option(option: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::InvalidOption { option: option.into(), reason: reason.into() }
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn option(option: &str, reason: Arguments<'_>) -> Self {
+        Self::InvalidOption { option: option.to_owned(), reason: reason.to_string() }
+    }
+
+    /// A view that cannot be taken apart.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn cannot_undo(index: Option<usize>, reason: &str) -> Self {
+        Self::CannotUndo { index, reason: reason.to_owned() }
     }
 }
 

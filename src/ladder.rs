@@ -181,16 +181,17 @@ impl<'t, 'a> Ladder<'t, 'a> {
         if goal.tier == Tier::None {
             return Ok(Tier::None);
         }
-        self.prune(goal.target);
+        let target = goal.target_above(overhead + self.fixed_tokens(), limit);
+        self.prune(target);
         let mut tier = if self.pruned.is_empty() { Tier::None } else { Tier::Soft };
-        if self.total > goal.target && goal.tier == Tier::Hard {
+        if self.total > target && goal.tier == Tier::Hard {
             tier = Tier::Hard;
-            self.hard(goal.target, limit);
+            self.hard(target, limit);
         }
         if self.total > limit {
             return Err(self.irreducible(limit, overhead));
         }
-        self.fill(goal.target);
+        self.fill(target);
         Ok(tier)
     }
 

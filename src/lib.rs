@@ -111,7 +111,7 @@ pub fn plan_with(messages: &Messages, options: &FitOptions, counter: &dyn TokenC
 /// # Errors
 /// [`Error::StalePlan`] when the messages are no longer those that the plan was made from.
 pub fn apply(messages: &Messages, plan: &Plan) -> Result<Fitted> {
-    let recipe = engine::apply(messages.to_value()?, &plan.patch)?;
+    let recipe = engine::apply(messages.to_value()?, plan)?;
     Ok(Fitted { messages: messages.cook(&recipe)?, report: plan.report.clone(), patch: plan.patch.clone() })
 }
 
@@ -163,7 +163,8 @@ pub fn detect_format(messages: &Messages) -> Result<Format> {
 
 fn input<'a>(messages: &'a Messages, options: &'a FitOptions) -> Result<engine::Input<'a>> {
     let beside = |option: &str, text: Option<&'a String>| {
-        text.map(|text| json::parse(text, None).map_err(|error| Error::option(option, error.to_string()))).transpose()
+        text.map(|text| json::parse(text, None).map_err(|error| Error::option(option, format_args!("{error}"))))
+            .transpose()
     };
     Ok(engine::Input {
         messages: messages.to_value()?,

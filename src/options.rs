@@ -62,9 +62,10 @@ impl FitOptions {
             tools: Option<&'j RawValue>,
             previous: Option<Patch>,
         }
-        let mut value = crate::json::parse(text, None).map_err(|error| Error::option("options", error.to_string()))?;
-        let beside: Beside<'_> =
-            serde_json::from_str(text).map_err(|error| Error::option("options", format!("cannot be read: {error}")))?;
+        let mut value =
+            crate::json::parse(text, None).map_err(|error| Error::option("options", format_args!("{error}")))?;
+        let beside: Beside<'_> = serde_json::from_str(text)
+            .map_err(|error| Error::option("options", format_args!("cannot be read: {error}")))?;
         if let Value::Object(fields) = &mut value {
             fields.retain(|(name, _)| !["system", "tools", "previous"].contains(&name.as_ref()));
         }
@@ -82,7 +83,10 @@ impl FitOptions {
     pub(crate) fn from_value(value: &Value<'_>) -> Result<Self> {
         let fields = object("options", value)?;
         let budget = value.get_some("budget").ok_or_else(|| {
-            Error::option("budget", "is missing; give a number of tokens or { window, reserve?, overhead? }")
+            Error::option(
+                "budget",
+                format_args!("is missing; give a number of tokens or {{ window, reserve?, overhead? }}"),
+            )
         })?;
         let mut options = Self::with_budget(read_budget(budget)?);
         for (name, value) in fields {
@@ -145,12 +149,15 @@ fn read_budget(value: &Value<'_>) -> Result<Budget> {
                     _ => return Err(unknown(&option, "window, reserve and overhead")),
                 }
             }
-            let window = budget.0.ok_or_else(|| Error::option("budget.window", "is missing"))?;
+            let window = budget.0.ok_or_else(|| Error::option("budget.window", format_args!("is missing")))?;
             Ok(Budget::Window { window, reserve: budget.1, overhead: budget.2 })
         }
         other => Err(Error::option(
             "budget",
-            format!("is {}, but must be a number of tokens or {{ window, reserve?, overhead? }}", other.describe()),
+            format_args!(
+                "is {}, but must be a number of tokens or {{ window, reserve?, overhead? }}",
+                other.describe()
+            ),
         )),
     }
 }
@@ -178,7 +185,7 @@ fn read_policy(value: &Value<'_>) -> Result<Policy> {
             "strategy" => match string(&option, value)? {
                 "oldest-first" => policy.strategy = Strategy::OldestFirst,
                 other => {
-                    return Err(Error::option(option, format!("must be oldest-first, but is \"{other}\"")));
+                    return Err(Error::option(&option, format_args!("must be oldest-first, but is \"{other}\"")));
                 }
             },
             "summaryRole" => string(&option, value)?.clone_into(&mut policy.summary_role),
@@ -232,7 +239,7 @@ fn tokens(option: &str, value: &Value<'_>) -> Result<u64> {
     if tokens >= 0.0 && tokens <= MAX_TOKENS as f64 {
         Ok(tokens as u64)
     } else {
-        Err(Error::option(option, format!("must be a number of tokens from 1 to {MAX_TOKENS}")))
+        Err(Error::option(option, format_args!("must be a number of tokens from 1 to {MAX_TOKENS}")))
     }
 }
 
@@ -242,14 +249,14 @@ fn count(option: &str, value: &Value<'_>) -> Result<usize> {
     if count >= 0.0 && count <= f64::from(u32::MAX) && count.fract() == 0.0 {
         Ok(count as usize)
     } else {
-        Err(Error::option(option, "must be a whole number, 0 or more"))
+        Err(Error::option(option, format_args!("must be a whole number, 0 or more")))
     }
 }
 
 fn wrong(option: &str, value: &Value<'_>, must: &str) -> Error {
-    Error::option(option, format!("is {}, but must be {must}", value.describe()))
+    Error::option(option, format_args!("is {}, but must be {must}", value.describe()))
 }
 
 fn unknown(option: &str, known: &str) -> Error {
-    Error::option(option, format!("is unknown; there are {known}"))
+    Error::option(option, format_args!("is unknown; there are {known}"))
 }

@@ -77,7 +77,7 @@ impl Policy {
         ];
         for (name, share) in shares {
             if !(share > 0.0 && share <= 1.0) {
-                return Err(Error::option(name, "must be above 0 and at most 1"));
+                return Err(Error::option(name, format_args!("must be above 0 and at most 1")));
             }
         }
         let ordered = [
@@ -87,20 +87,20 @@ impl Policy {
         ];
         for (target, low, trigger, high) in ordered {
             if low > high {
-                return Err(Error::option(target, format!("must not be above {trigger}")));
+                return Err(Error::option(target, format_args!("must not be above {trigger}")));
             }
         }
         if self.soft > self.hard {
-            return Err(Error::option("policy.soft", "must not be above policy.hard"));
+            return Err(Error::option("policy.soft", format_args!("must not be above policy.hard")));
         }
         if !["user", "assistant", "system", "developer"].contains(&self.summary_role.as_str()) {
             return Err(Error::option(
                 "policy.summaryRole",
-                format!("must be user, assistant, system or developer, but is \"{}\"", self.summary_role),
+                format_args!("must be user, assistant, system or developer, but is \"{}\"", self.summary_role),
             ));
         }
         if self.placeholder.len() > 1_000 {
-            return Err(Error::option("policy.placeholder", "must be at most 1,000 bytes long"));
+            return Err(Error::option("policy.placeholder", format_args!("must be at most 1,000 bytes long")));
         }
         Ok(())
     }

@@ -7,30 +7,18 @@
 //! content of tool messages is text.
 
 use std::borrow::Cow;
+use std::fmt::Arguments;
 
 use super::{Action, Finding, Mended, Placed, Rules, attachment};
 use crate::error::{Error, Result};
 use crate::message::{Message, Part, PartKind, Path, Role};
 use crate::order::{Places, sorted_by};
+use crate::text::clip;
 use crate::transcript::{Change, Inserted};
 use crate::value::Value;
 
 /// Stands in for a result that never came.
 pub(crate) const NO_RESULT: &str = "[no result was recorded for this call]";
-
-/// The fields that are read; everything else is only echoed.
-const READ: &[&str] = &[
-    "role",
-    "content",
-    "tool_calls",
-    "tool_call_id",
-    "name",
-    "function_call",
-    "refusal",
-    "audio",
-    "reasoning_content",
-    "reasoning",
-];
 
 pub(super) struct OpenAiChat;
 
@@ -83,81 +71,108 @@ fn role_of(name: &str) -> Option<Role> {
 
 // ---------------------------------------------------------------------------------------------------------- parsing
 
-fn parse<'a>(index: usize, value: Value<'a>) -> Result<Message<'a>> {
-    let Value::Object(mut fields) = value else {
+/// The fields that are read; everything else is only echoed.
+#[derive(Default)]
+struct Read<'a> {
+    role: Option<Value<'a>>,
+    content: Option<Value<'a>>,
+    tool_calls: Option<Value<'a>>,
+    tool_call_id: Option<Value<'a>>,
+    name: Option<Value<'a>>,
+    function_call: Option<Value<'a>>,
+    refusal: Option<Value<'a>>,
+    audio: Option<Value<'a>>,
+    reasoning_content: Option<Value<'a>>,
+    reasoning: Option<Value<'a>>,
+}
+
+impl<'a> Read<'a> {
+    fn new(index: usize, fields: Vec<(Cow<'a, str>, Value<'a>)>) -> Result<Self> {
+        let mut read = Self::default();
+        // In order, so that the last of two equal keys counts, as in JavaScript.
+        for (name, value) in fields {
+            let place = match name.as_ref() {
+                "role" => &mut read.role,
+                "content" => &mut read.content,
+                "tool_calls" => &mut read.tool_calls,
+                "tool_call_id" => &mut read.tool_call_id,
+                "name" => &mut read.name,
+                "function_call" => &mut read.function_call,
+                "refusal" => &mut read.refusal,
+                "audio" => &mut read.audio,
+                "reasoning_content" => &mut read.reasoning_content,
+                "reasoning" => &mut read.reasoning,
+                _ => continue,
+            };
+            if is_too_deep(&value) {
+                return Err(Error::TooDeep { index, field: name.into_owned() });
+            }
+            *place = if matches!(value, Value::Null) { None } else { Some(value) };
+        }
+        Ok(read)
+    }
+}
+
+fn parse(index: usize, value: Value<'_>) -> Result<Message<'_>> {
+    let Value::Object(fields) = value else {
         return Err(Error::InvalidInput {
             index: Some(index),
             field: None,
             reason: format!("is {}, but a message must be an object", value.describe()),
         });
     };
-    // The last of two equal keys counts, as in JavaScript.
-    let mut take = |name: &str| -> Option<Value<'a>> {
-        let at = fields.iter().rposition(|(key, _)| key == name)?;
-        fields.get_mut(at).map(|(_, value)| std::mem::replace(value, Value::Null))
-    };
-    let mut read: Vec<Option<Value<'a>>> = Vec::with_capacity(READ.len());
-    for name in READ {
-        let value = take(name).filter(|value| !matches!(value, Value::Null));
-        if value.as_ref().is_some_and(is_too_deep) {
-            return Err(Error::TooDeep { index, field: (*name).to_owned() });
-        }
-        read.push(value);
-    }
-    let mut read = read.into_iter();
-    let mut next = || read.next().flatten();
-    let (role_value, content_value, calls, call_id) = (next(), next(), next(), next());
-    let (name, function_call, refusal, audio) = (next(), next(), next(), next());
-    let reasoning = (next(), next());
+    let read = Read::new(index, fields)?;
+    let missing =
+        |field: &str, why: &str| Error::field(index, format_args!("{field}"), format_args!("is missing{why}"));
 
-    let role_name = text(index, "role", role_value, "must be one of the roles")?
-        .ok_or_else(|| Error::field(index, "role", "is missing"))?;
+    let role_name = text(index, "role", read.role)?.ok_or_else(|| missing("role", ""))?;
     let role = role_of(&role_name).ok_or_else(|| {
-        Error::field(
-            index,
-            "role",
-            format!(
-                "is \"{}\", but must be system, developer, user, assistant, tool or function",
-                role_name.chars().take(40).collect::<String>()
-            ),
-        )
+        let known = "system, developer, user, assistant, tool or function";
+        let found = clip(&role_name, 40);
+        Error::field(index, format_args!("role"), format_args!("is \"{found}\", but must be {known}"))
     })?;
-    let name = text(index, "name", name, "must be a string")?;
+    let name = text(index, "name", read.name)?;
 
     let mut parts = Vec::new();
     // Reasoning that compatible providers want back is part of what the model reads.
-    for (field, value) in [(REASONING[0], reasoning.0), (REASONING[1], reasoning.1)] {
+    for (field, value) in REASONING.into_iter().zip([read.reasoning_content, read.reasoning]) {
         if let Some(Value::String(text)) = value {
             parts.push(Part { kind: PartKind::Hidden(text), path: Path::Field(field) });
         }
     }
-    if let Some(value) = content_value {
+    if let Some(value) = read.content {
         parse_content(index, role, value, &mut parts)?;
     }
-    if let Some(text) = text(index, "refusal", refusal, "must be a string")? {
+    if let Some(text) = text(index, "refusal", read.refusal)? {
         parts.push(Part { kind: PartKind::Hidden(text), path: Path::Field("refusal") });
     }
-    if let Some(audio) = &audio {
+    if let Some(audio) = &read.audio {
         parts.push(Part { kind: attachment::spoken(audio), path: Path::Field("audio") });
     }
-    if let Some(calls) = calls {
+    if let Some(calls) = read.tool_calls {
         if role != Role::Assistant {
-            return Err(Error::field(index, "tool_calls", "is allowed only in assistant messages"));
+            let field = format_args!("tool_calls");
+            return Err(Error::field(index, field, format_args!("is allowed only in assistant messages")));
         }
         parse_calls(index, calls, &mut parts)?;
     }
-    if let Some(call) = function_call {
-        parts.push(parse_function_call(index, &call)?);
+    if let Some(call) = read.function_call {
+        // A legacy call has no id; its answer refers to it by name.
+        let id = Cow::Borrowed("");
+        let name = required(index, &call, "name", format_args!("function_call.name"))?;
+        let arguments = required(index, &call, "arguments", format_args!("function_call.arguments"))?;
+        let kind = PartKind::ToolCall { id, name, arguments };
+        parts.push(Part { kind, path: Path::Field("function_call") });
     }
 
-    let answers = match (role, role_name.as_ref()) {
-        (Role::Tool, "function") => Some(name.clone().ok_or_else(|| {
-            Error::field(index, "name", "is missing; a function message needs the name of the function")
-        })?),
-        (Role::Tool, _) => Some(text(index, "tool_call_id", call_id, "must be a string")?.ok_or_else(|| {
-            Error::field(index, "tool_call_id", "is missing; a tool result needs the id of the call that it answers")
-        })?),
-        _ => None,
+    let answers = if role != Role::Tool {
+        None
+    } else if role_name == "function" {
+        Some(name.clone().ok_or_else(|| missing("name", "; a function message needs the name of the function"))?)
+    } else {
+        let id = text(index, "tool_call_id", read.tool_call_id)?;
+        let why = "; a tool result needs the id of the call that it answers";
+        Some(id.ok_or_else(|| missing("tool_call_id", why))?)
     };
     Ok(Message { role, role_name, parts, answers, name })
 }
@@ -172,11 +187,26 @@ fn is_too_deep(value: &Value<'_>) -> bool {
     }
 }
 
-fn text<'a>(index: usize, field: &str, value: Option<Value<'a>>, must: &str) -> Result<Option<Cow<'a, str>>> {
+#[cold]
+#[inline(never)]
+fn wrong(index: usize, field: Arguments<'_>, value: &Value<'_>, must: &str) -> Error {
+    Error::field(index, field, format_args!("is {}, but must be {must}", value.describe()))
+}
+
+fn text<'a>(index: usize, field: &str, value: Option<Value<'a>>) -> Result<Option<Cow<'a, str>>> {
     match value {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(other) => Err(Error::field(index, field, format!("is {}, but {must}", other.describe()))),
+        Some(other) => Err(wrong(index, format_args!("{field}"), &other, "a string")),
+    }
+}
+
+/// The text of a field that has to be there.
+fn required<'a>(index: usize, owner: &Value<'a>, name: &str, field: Arguments<'_>) -> Result<Cow<'a, str>> {
+    match owner.get(name) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(other) => Err(wrong(index, field, other, "a string")),
+        None => Err(Error::field(index, field, format_args!("is missing"))),
     }
 }
 
@@ -189,11 +219,8 @@ fn parse_content<'a>(index: usize, role: Role, value: Value<'a>, parts: &mut Vec
         }
         Value::Array(items) => items,
         other => {
-            return Err(Error::field(
-                index,
-                "content",
-                format!("is {}, but must be a string, an array of parts or null", other.describe()),
-            ));
+            let must = "a string, an array of parts or null";
+            return Err(wrong(index, format_args!("content"), &other, must));
         }
     };
     if items.is_empty() {
@@ -201,97 +228,64 @@ fn parse_content<'a>(index: usize, role: Role, value: Value<'a>, parts: &mut Vec
         parts.push(Part { kind: PartKind::Other, path: CONTENT });
     }
     for (at, item) in items.into_iter().enumerate() {
-        let field = || format!("content[{at}]");
-        let Value::Object(fields) = item else {
-            return Err(Error::field(index, field(), format!("is {}, but must be an object", item.describe())));
-        };
-        let item = Value::Object(fields);
-        let kind = item.get("type").and_then(Value::as_str).unwrap_or("").to_owned();
-        let part = match kind.as_str() {
-            "text" | "refusal" => {
-                let text = take_field(item, &kind).ok_or(()).and_then(|value| match value {
-                    Value::String(text) => Ok(text),
-                    _ => Err(()),
-                });
-                let Ok(text) = text else {
-                    return Err(Error::field(index, format!("content[{at}].{kind}"), "must be a string"));
-                };
-                if kind == "refusal" {
-                    Part { kind: PartKind::Hidden(text), path: Path::ItemField("content", at, "refusal") }
-                } else {
-                    Part { kind: wrap(text), path: Path::ItemField("content", at, "text") }
-                }
+        if !matches!(item, Value::Object(_)) {
+            return Err(wrong(index, format_args!("content[{at}]"), &item, "an object"));
+        }
+        let whole = Path::Item("content", at);
+        let (kind, path) = match item.get("type").and_then(Value::as_str) {
+            Some("text") => {
+                let text = required(index, &item, "text", format_args!("content[{at}].text"))?;
+                (wrap(text), Path::ItemField("content", at, "text"))
             }
-            "image_url" => Part { kind: attachment::image(&item), path: Path::Item("content", at) },
-            "input_audio" => Part { kind: attachment::audio(&item), path: Path::Item("content", at) },
-            "file" => Part { kind: attachment::file(&item), path: Path::Item("content", at) },
-            "" => return Err(Error::field(index, format!("content[{at}].type"), "must be a string")),
-            _ => Part { kind: PartKind::Other, path: Path::Item("content", at) },
+            Some("refusal") => {
+                let text = required(index, &item, "refusal", format_args!("content[{at}].refusal"))?;
+                (PartKind::Hidden(text), Path::ItemField("content", at, "refusal"))
+            }
+            Some("image_url") => (attachment::image(&item), whole),
+            Some("input_audio") => (attachment::audio(&item), whole),
+            Some("file") => (attachment::file(&item), whole),
+            Some(_) => (PartKind::Other, whole),
+            None => {
+                let field = format_args!("content[{at}].type");
+                return Err(Error::field(index, field, format_args!("must be a string")));
+            }
         };
-        parts.push(part);
+        parts.push(Part { kind, path });
     }
     Ok(())
 }
 
-fn take_field<'a>(object: Value<'a>, name: &str) -> Option<Value<'a>> {
-    match object {
-        Value::Object(fields) => fields.into_iter().rev().find(|(key, _)| key == name).map(|(_, value)| value),
-        _ => None,
-    }
-}
-
 fn parse_calls<'a>(index: usize, value: Value<'a>, parts: &mut Vec<Part<'a>>) -> Result<()> {
     let Value::Array(calls) = value else {
-        return Err(Error::field(index, "tool_calls", format!("is {}, but must be an array", value.describe())));
+        return Err(wrong(index, format_args!("tool_calls"), &value, "an array"));
     };
     if calls.is_empty() {
         // Kept as a mark for the mender: providers refuse an empty list.
         parts.push(Part { kind: PartKind::Other, path: TOOL_CALLS });
     }
     for (at, call) in calls.into_iter().enumerate() {
-        let prefix = format!("tool_calls[{at}]");
         if !matches!(call, Value::Object(_)) {
-            return Err(Error::field(index, prefix, format!("is {}, but must be an object", call.describe())));
+            return Err(wrong(index, format_args!("tool_calls[{at}]"), &call, "an object"));
         }
-        let required = |owner: &Value<'a>, name: &str, field: String| match owner.get(name) {
-            Some(Value::String(text)) => Ok(text.clone()),
-            Some(other) => Err(Error::field(index, field, format!("is {}, but must be a string", other.describe()))),
-            None => Err(Error::field(index, field, "is missing")),
-        };
-        let id = required(&call, "id", format!("{prefix}.id"))?;
+        let id = required(index, &call, "id", format_args!("tool_calls[{at}].id"))?;
         let (inner, payload) = match call.get("type").and_then(Value::as_str) {
             Some("custom") => ("custom", "input"),
             // Some compatible providers leave `type` out.
             Some("function") | None => ("function", "arguments"),
             Some(other) => {
-                return Err(Error::field(
-                    index,
-                    format!("{prefix}.type"),
-                    format!("is \"{other}\", but must be function or custom"),
-                ));
+                let (field, other) = (format_args!("tool_calls[{at}].type"), clip(other, 40));
+                let reason = format_args!("is \"{other}\", but must be function or custom");
+                return Err(Error::field(index, field, reason));
             }
         };
         let Some(body) = call.get(inner) else {
-            return Err(Error::field(index, format!("{prefix}.{inner}"), "is missing"));
+            return Err(Error::field(index, format_args!("tool_calls[{at}].{inner}"), format_args!("is missing")));
         };
-        let name = required(body, "name", format!("{prefix}.{inner}.name"))?;
-        let arguments = required(body, payload, format!("{prefix}.{inner}.{payload}"))?;
+        let name = required(index, body, "name", format_args!("tool_calls[{at}].{inner}.name"))?;
+        let arguments = required(index, body, payload, format_args!("tool_calls[{at}].{inner}.{payload}"))?;
         parts.push(Part { kind: PartKind::ToolCall { id, name, arguments }, path: Path::Item("tool_calls", at) });
     }
     Ok(())
-}
-
-fn parse_function_call<'a>(index: usize, value: &Value<'a>) -> Result<Part<'a>> {
-    let required = |name: &str| match value.get(name) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        _ => Err(Error::field(index, format!("function_call.{name}"), "must be a string")),
-    };
-    let (name, arguments) = (required("name")?, required("arguments")?);
-    Ok(Part {
-        // A legacy call has no id; its answer refers to it by name.
-        kind: PartKind::ToolCall { id: Cow::Borrowed(""), name, arguments },
-        path: Path::Field("function_call"),
-    })
 }
 
 // ---------------------------------------------------------------------------------------------------------- mending

@@ -53,8 +53,7 @@ fn part_tokens(counter: &dyn TokenCounter, kind: &PartKind<'_>) -> u64 {
 
 /// The longest prefix of `text`, in bytes at a character boundary, that costs at most `max` tokens.
 ///
-/// Works with any counter: guesses from the average so far and corrects, so it counts a small multiple of the result's
-/// length and not of the text's.
+/// Works with any counter, and counts a small multiple of the result's length, not of the text's.
 #[must_use]
 pub(crate) fn prefix_within(counter: &dyn TokenCounter, text: &str, max: u32) -> usize {
     cut_within(text, max, |at| text.get(..at).map_or(0, |head| counter.count(head)))
@@ -76,40 +75,35 @@ fn cut_within(text: &str, max: u32, cost: impl Fn(usize) -> u32) -> usize {
     floor_boundary(text, size)
 }
 
-/// The largest size (bytes, up to `len`) whose cost is at most `max`, found by galloping and bisection.
+/// A size (bytes, up to `len`) whose cost is at most `max` and close to it: guesses in proportion to the last one, so
+/// that a few counts of about that size do.
 fn cut_within_by(len: usize, max: u32, cost: impl Fn(usize) -> u32) -> usize {
-    if max == 0 {
-        return 0;
-    }
-    // Gallop: no script costs less than one token per 64 bytes for long, so this starts below the answer mostly.
-    let mut good = 0;
-    let mut step = (max as usize).saturating_mul(3).max(8);
-    let mut bad = loop {
-        let size = good + step;
-        if size >= len {
-            if cost(len) <= max {
-                return len;
+    let (mut good, mut bad) = (0, len + 1);
+    // Prose has about four bytes a token.
+    let mut guess = (max as usize).saturating_mul(4).min(len);
+    for _ in 0..TRIES {
+        let price = cost(guess);
+        if price <= max {
+            good = good.max(guess);
+            // Within a thirty-second it is not worth another count.
+            if guess == len || u64::from(price) * 32 >= u64::from(max) * 31 {
+                break;
             }
-            break len;
-        }
-        if cost(size) <= max {
-            good = size;
-            step = step.saturating_mul(2);
         } else {
-            break size;
+            bad = bad.min(guess);
         }
-    };
-    // Bisect to within a few bytes; exactness below a word is worth no further counting.
-    while bad - good > 4 {
-        let middle = good + (bad - good) / 2;
-        if cost(middle) <= max {
-            good = middle;
-        } else {
-            bad = middle;
+        let scaled = guess as u64 * u64::from(max) / u64::from(price.max(1));
+        let aimed = usize::try_from(scaled - scaled / 64).unwrap_or(len).min(len);
+        guess = if aimed > good && aimed < bad { aimed } else { good + (bad - good) / 2 };
+        if guess == good {
+            break;
         }
     }
     good
 }
+
+/// Counts spent on one cut. Texts whose density is even need two or three.
+const TRIES: usize = 8;
 
 /// The nearest character boundary at or before `at`.
 pub(crate) fn floor_boundary(text: &str, at: usize) -> usize {

@@ -82,10 +82,21 @@ impl Layout {
         }
     }
 
+    /// One item for each message of the view: ranges have one message each.
+    pub(crate) fn items(&self) -> impl Iterator<Item = LayoutItem> {
+        self.0.iter().flat_map(|item| {
+            let (kept, other) = match *item {
+                LayoutItem::Kept(from, to) => (from..to, None),
+                other => (0..0, Some(other)),
+            };
+            kept.map(|index| LayoutItem::Kept(index, index + 1)).chain(other)
+        })
+    }
+
     /// How to rebuild `sources` messages from a view of this layout that holds `given` messages: those after the
     /// view's end were appended later and stay at the end.
     pub(crate) fn restore(&self, sources: usize, given: usize) -> Result<Vec<Span>> {
-        let broken = || Error::CannotUndo { index: None, reason: "the patch contradicts itself".into() };
+        let broken = || Error::cannot_undo(None, "the patch contradicts itself");
         // `sources` comes from a patch that may have been tampered with: a patch cannot have left out more than it lists.
         let mut place: Vec<Option<usize>> = Vec::new();
         if sources > (1 << 26) {
@@ -110,7 +121,7 @@ impl Layout {
             }
         }
         if at > given {
-            return Err(Error::CannotUndo { index: None, reason: "messages of the view are missing".into() });
+            return Err(Error::cannot_undo(None, "messages of the view are missing"));
         }
         let mut spans = Vec::new();
         for (index, view) in place.into_iter().enumerate() {

@@ -6,8 +6,8 @@
 use std::cell::RefCell;
 use std::ops::Deref;
 
-/// A larger buffer is freed after its call instead of being kept for the next one.
-const MAX_KEPT_BYTES: usize = 8 << 20;
+/// A larger buffer is freed after its call. Below that it is kept: getting 10 MB anew costs more than writing them.
+const MAX_KEPT_BYTES: usize = 64 << 20;
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };

@@ -40,7 +40,7 @@ impl Counter {
     pub(super) fn check(&self) -> Result<()> {
         match self {
             Self::Host(host) if host.failed.get() => {
-                Err(Error::option("tokens", "must return a number of tokens, 0 or more, for every text"))
+                Err(Error::option("tokens", format_args!("must return a number of tokens, 0 or more, for every text")))
             }
             _ => Ok(()),
         }

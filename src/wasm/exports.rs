@@ -5,6 +5,8 @@
 
 // wasm-bindgen expands to the unsafe exports that a WebAssembly host calls; nothing here is unsafe by hand.
 #![allow(unsafe_code)]
+// Every one of them fails with what `outward` makes of an error, and for the reasons that the core documents.
+#![allow(clippy::missing_errors_doc)]
 
 use js_sys::Function;
 use wasm_bindgen::JsValue;
@@ -65,7 +67,7 @@ pub fn apply(length: usize) -> Answer {
     let input = Input::take(length);
     answer(|| {
         let [messages, plan] = wire::decode_roots(&input)?;
-        out(&api::apply(messages, &records::plan(&plan)?.patch)?)
+        out(&api::apply(messages, &records::plan(&plan)?)?)
     })
 }
 
@@ -115,7 +117,7 @@ pub fn repair(length: usize) -> Answer {
 pub fn count(length: usize, counter: Option<Function>) -> Result<f64, JsValue> {
     let input = Input::take(length);
     let counter = Counter::new(counter);
-    let counted = || -> Result<f64, Failure> {
+    let tokens = || -> Result<f64, Failure> {
         let [value, format] = wire::decode_roots(&input)?;
         let format = read_format(&format)?;
         let tokens = match &value {
@@ -127,7 +129,7 @@ pub fn count(length: usize, counter: Option<Function>) -> Result<f64, JsValue> {
         let tokens = tokens as f64;
         Ok(tokens)
     };
-    Ok(counted()?)
+    Ok(tokens()?)
 }
 
 /// `detectFormat`: the name of the format.
@@ -143,7 +145,7 @@ pub fn detect_format(length: usize) -> Answer {
 /// Traps on purpose, so that a test can prove that the host recovers.
 #[cfg(feature = "trap")]
 #[wasm_bindgen]
-#[expect(clippy::panic, reason = "that is the point")]
+#[expect(clippy::panic, clippy::missing_panics_doc, reason = "that is the point")]
 pub fn trap() {
     panic!("a deliberate trap");
 }

@@ -48,7 +48,7 @@ pub(super) fn plan(value: &Value<'_>) -> Result<Plan> {
     };
     let version = reader.version(value)?;
     if version != RECORD_VERSION || patch.version != RECORD_VERSION {
-        return Err(Error::option("plan", "was made by another version of Epitome; make a new one"));
+        return Err(Error::option("plan", format_args!("was made by another version of Epitome; make a new one")));
     }
     Ok(Plan { version, patch, report })
 }
@@ -175,9 +175,15 @@ impl Reader<'_> {
         &self,
         value: &Value<'_>,
         name: &'static str,
-        read: impl FnMut(&Value<'_>) -> Result<T>,
+        mut read: impl FnMut(&Value<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
-        self.field(value, name)?.as_array().ok_or_else(|| self.wrong(name))?.iter().map(read).collect()
+        let items = self.field(value, name)?.as_array().ok_or_else(|| self.wrong(name))?;
+        // A plain loop: collecting into a `Result` would bring its machinery along once per kind of item.
+        let mut list = Vec::with_capacity(items.len());
+        for item in items {
+            list.push(read(item)?);
+        }
+        Ok(list)
     }
 
     fn field<'v, 'a>(&self, value: &'v Value<'a>, name: &'static str) -> Result<&'v Value<'a>> {
@@ -186,14 +192,14 @@ impl Reader<'_> {
 
     fn wrong(&self, field: &'static str) -> Error {
         let made_by = self.made_by;
-        Error::option(self.option, format!("must be what {made_by} returned, but its `{field}` is not"))
+        Error::option(self.option, format_args!("must be what {made_by} returned, but its `{field}` is not"))
     }
 }
 
 /// A number that can be an index or a size.
 fn whole(value: &Value<'_>) -> Option<usize> {
     match value {
-        Value::Number(number) if *number >= 0.0 && *number <= f64::from(u32::MAX) && number.trunc() == *number => {
+        Value::Number(number) if *number >= 0.0 && *number <= f64::from(u32::MAX) && number.fract() == 0.0 => {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just above")]
             let number = *number as u32;
             usize::try_from(number).ok()
