@@ -1,0 +1,39 @@
+import type { Call, Calls, Failure, Response } from "./protocol.ts";
+
+/** What a call of the engine is rejected with. */
+export class EngineError extends Error {
+  readonly failure: Failure;
+  constructor(failure: Failure) {
+    super(failure.message);
+    this.failure = failure;
+  }
+}
+
+/** The engine in its worker: a large file must not freeze the page. */
+export class Engine {
+  readonly #worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(reason: EngineError): void }>();
+  #last = 0;
+
+  constructor() {
+    this.#worker.onmessage = ({ data }: MessageEvent<Response>) => {
+      const caller = this.#waiting.get(data.id);
+      this.#waiting.delete(data.id);
+      if ("failure" in data) caller?.reject(new EngineError(data.failure));
+      else caller?.resolve(data.value);
+    };
+    this.#worker.onerror = (event) => {
+      const failure: Failure = { code: "internal", message: event.message || "The engine could not be started." };
+      for (const caller of this.#waiting.values()) caller.reject(new EngineError(failure));
+      this.#waiting.clear();
+    };
+  }
+
+  call<C extends Call>(call: C, input: Calls[C]["in"]): Promise<Calls[C]["out"]> {
+    const id = ++this.#last;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      this.#worker.postMessage({ id, call, input });
+    });
+  }
+}
