@@ -100,6 +100,19 @@ fn npm_tools_are_pinned_exactly_and_locked_as_pinned() {
 }
 
 #[test]
+fn the_npm_lock_serves_every_platform() {
+    // npm leaves out what the registry at hand does not have, and `npm ci` then fails everywhere else.
+    let lock = json("package-lock.json");
+    let packages = lock["packages"].as_object().expect("packages");
+    let locked = |name: &str| packages.keys().any(|path| path.ends_with(&format!("node_modules/{name}")));
+    for (path, package) in packages {
+        for name in package["optionalDependencies"].as_object().into_iter().flat_map(serde_json::Map::keys) {
+            assert!(locked(name), "{path} may need {name}, which package-lock.json lacks");
+        }
+    }
+}
+
+#[test]
 fn wasm_pack_and_xtask_use_the_same_optimiser_passes() {
     let ours = table("wasm-pack.toml")["wasm-opt"]["args"].clone();
     let metadata = table("Cargo.toml")["package"]["metadata"]["wasm-pack"]["profile"]["release"]["wasm-opt"].clone();

@@ -16,6 +16,8 @@ const BIOME: &str = "@biomejs/biome/bin/biome";
 /// Integration tests with a suite of their own; all other files of tests/ belong to the suite `native`.
 const HOUSE_TEST: &str = "house";
 const BROWSER_TEST: &str = "browser";
+/// The benchmarks beside other packages, with a package.json of their own.
+const PEERS: &str = "benches/peers";
 
 #[derive(Debug, Default)]
 pub struct Options {
@@ -70,10 +72,10 @@ pub fn bench(manifest: &Manifest) -> Result<()> {
     install::node(manifest)?;
     install::npm_packages()?;
     ensure_package(manifest)?;
-    process::cargo(["bench", "--locked", "--package", "epitome"]).run()?;
-    println!("Installing the packages to compare with into benches/node_modules/.");
-    install::npm(["ci", "--prefix", "benches", "--no-audit", "--no-fund"]).run()?;
-    install::npm(["run", "--prefix", "benches", "bench"]).run()
+    process::cargo(["bench", "--locked", "--package", "epitome", "--bench", "fit"]).run()?;
+    println!("Installing the packages to compare with into {PEERS}/node_modules/.");
+    install::npm(["ci", "--prefix", PEERS, "--no-audit", "--no-fund"]).run()?;
+    install::npm(["run", "--prefix", PEERS, "bench"]).run()
 }
 
 fn choose<'a>(suites: &'a [Suite], options: &Options) -> Result<Vec<&'a Suite>> {
@@ -208,24 +210,23 @@ fn biome() -> Counts {
     Counts::check(succeeded(&checked))
 }
 
-/// Unit tests of both crates, every file of tests/ without a suite of its own, then the examples in the docs.
+/// The library's unit tests and every file of tests/ without a suite of its own, the examples in its docs, and the
+/// tests of xtask.
 fn native(prepared: &Prepared) -> Result<Counts> {
-    let mut arguments = vec!["test", "--locked", "--workspace", "--no-fail-fast", "--lib", "--bins"]
-        .into_iter()
-        .map(str::to_owned)
-        .collect::<Vec<_>>();
+    let library = ["test", "--locked", "--package", "epitome", "--no-fail-fast"];
+    let mut tests = [&library[..], &["--lib"]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
     for file in matching_files("tests/*.rs")? {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         if name != HOUSE_TEST && name != BROWSER_TEST {
-            arguments.extend(["--test".to_owned(), name]);
+            tests.extend(["--test".to_owned(), name]);
         }
     }
-    let doc = process::cargo(["test", "--locked", "--package", "epitome", "--doc"]);
-    let mut counts = run_and_count(process::cargo(arguments).envs(&prepared.environment), Counts::from_rust)?;
-    let (text, success) = doc.envs(&prepared.environment).tee()?;
-    counts += Counts::from_rust(&text);
-    if !success && counts.failed == 0 {
-        counts.failed = 1;
+    let examples = [&library[..], &["--doc"]].concat();
+    // Unoptimised: the dependencies of xtask are already built so.
+    let own = ["test", "--locked", "--package", "xtask", "--config", "profile.test.opt-level=0"];
+    let mut counts = Counts::default();
+    for call in [process::cargo(tests), process::cargo(examples), process::cargo(own)] {
+        counts += run_and_count(call.envs(&prepared.environment), Counts::from_rust)?;
     }
     Ok(counts)
 }

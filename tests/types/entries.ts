@@ -1,0 +1,21 @@
+// Each entry is what index.d.ts says.
+
+import type * as api from "../../pkg/index.js";
+import * as node from "../../pkg/index.node.js";
+import * as web from "../../pkg/index.web.js";
+import type * as workerd from "../../pkg/index.workerd.js";
+
+type Api = typeof api;
+
+/** Names are the same on both sides. */
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
+const holds = <_T extends true>() => {};
+holds<Same<keyof typeof node, keyof Api>>();
+holds<Same<keyof typeof web, keyof Api>>();
+holds<Same<keyof typeof workerd, keyof Api>>();
+
+// Functions take and give what is declared. (`EpitomeError` is declared with its name, which JavaScript sets later.)
+const functions: Omit<Api, "EpitomeError" | "init"> = node;
+const init: Api["init"] = web.init;
+void functions;
+void init;
