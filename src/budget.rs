@@ -1,6 +1,6 @@
 //! Budgets: how many tokens there are, and when and how far to compact.
 
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error, Result};
 use crate::policy::Policy;
 use crate::transcript::Tier;
 
@@ -32,6 +32,11 @@ impl Budget {
     /// # Errors
     /// [`Error::InvalidOption`] for 0, for more than [`MAX_TOKENS`], and when nothing is left.
     pub fn limit(self) -> Result<u64> {
+        Ok(self.checked_limit()?)
+    }
+
+    /// The same, below the API.
+    pub(crate) fn checked_limit(self) -> Boxed<u64> {
         match self {
             Self::Limit(limit) => in_range("budget", limit),
             Self::Window { window, reserve, overhead } => {
@@ -93,7 +98,7 @@ impl Goal {
     }
 }
 
-fn in_range(option: &str, tokens: u64) -> Result<u64> {
+fn in_range(option: &str, tokens: u64) -> Boxed<u64> {
     if (1..=MAX_TOKENS).contains(&tokens) {
         Ok(tokens)
     } else {

@@ -8,16 +8,16 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::budget::Goal;
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error};
 use crate::format::{self, Format};
 use crate::ladder::{Ladder, SlotEdit, Stand};
-use crate::message::{ContentHash, Message, Path};
+use crate::message::{ContentHash, Message, Part};
 use crate::options::FitOptions;
 use crate::policy::Policy;
 use crate::tokens::{TokenCounter, message_tokens};
 use crate::transcript::{
     Change, Edit, Inserted, Layout, LayoutItem, Patch, Plan, RECORD_VERSION, Recipe, RecipeItem, Repair, Report,
-    SourceMark, Span, Step, Summary, Tier, Transcript, ViewMark, Violation, Warning,
+    SourceMark, Span, Summary, Tier, Transcript, ViewMark, Violation, Warning,
 };
 use crate::value::Value;
 
@@ -53,9 +53,9 @@ pub(crate) struct Restore {
 // ------------------------------------------------------------------------------------------------------ entry points
 
 /// Decides and carries out.
-pub(crate) fn fit(input: Input<'_>, options: &FitOptions, counter: &dyn TokenCounter) -> Result<Outcome> {
-    let limit = options.budget.limit()?;
-    options.policy.validate()?;
+pub(crate) fn fit(input: Input<'_>, options: &FitOptions, counter: &dyn TokenCounter) -> Boxed<Outcome> {
+    let limit = options.budget.checked_limit()?;
+    options.policy.check()?;
     let (format, messages) = parse(input.messages, options.format)?;
     for pin in &options.pin {
         if *pin >= messages.len() {
@@ -118,21 +118,21 @@ pub(crate) fn fit(input: Input<'_>, options: &FitOptions, counter: &dyn TokenCou
 }
 
 /// Decides only.
-pub(crate) fn plan(input: Input<'_>, options: &FitOptions, counter: &dyn TokenCounter) -> Result<Plan> {
+pub(crate) fn plan(input: Input<'_>, options: &FitOptions, counter: &dyn TokenCounter) -> Boxed<Plan> {
     let outcome = fit(input, options, counter)?;
     Ok(Plan { version: RECORD_VERSION, patch: outcome.patch, report: outcome.report })
 }
 
 /// Carries a plan's patch out. Its sizes are those of the plan: nothing is counted again, so no counter is needed.
-pub(crate) fn apply(messages: Value<'_>, plan: &Plan) -> Result<Recipe> {
+pub(crate) fn apply(messages: Value<'_>, plan: &Plan) -> Boxed<Recipe> {
     let patch = &plan.patch;
     if plan.version != RECORD_VERSION || patch.version != RECORD_VERSION {
         return Err(Error::option("plan", format_args!("was made by another version of Epitome")));
     }
-    let (format, messages) = parse(messages, Some(patch.format)).map_err(|_| Error::StalePlan)?;
+    let (format, messages) = parse(messages, Some(patch.format)).map_err(|_| Box::new(Error::StalePlan))?;
     let source_hash = hash(messages.iter());
     if messages.len() != patch.source.messages || source_hash != patch.source.hash {
-        return Err(Error::StalePlan);
+        return Err(Error::StalePlan.into());
     }
     let uncounted = |_: &str| 0;
     let transcript = Transcript::new(format, messages, &uncounted);
@@ -148,7 +148,10 @@ pub(crate) fn apply(messages: Value<'_>, plan: &Plan) -> Result<Recipe> {
 }
 
 /// How to take a view apart again.
-pub(crate) fn undo(messages: Value<'_>, patch: &Patch) -> Result<Restore> {
+pub(crate) fn undo(messages: Value<'_>, patch: &Patch) -> Boxed<Restore> {
+    if patch.version != RECORD_VERSION {
+        return Err(Error::cannot_undo(None, "the patch is of another version"));
+    }
     let Value::Array(mut given) = messages else {
         return Err(not_an_array(&messages));
     };
@@ -159,9 +162,9 @@ pub(crate) fn undo(messages: Value<'_>, patch: &Patch) -> Result<Restore> {
     if given.len() < patch.view.messages {
         return Err(cannot(None, "messages of the view are missing"));
     }
-    let (_, view) = parse(Value::Array(given), Some(patch.format)).map_err(|error| match error {
+    let (_, view) = parse(Value::Array(given), Some(patch.format)).map_err(|error| match *error {
         Error::InvalidInput { index, .. } => cannot(index, "a message of the view was changed"),
-        other => other,
+        other => Box::new(other),
     })?;
     if hash(view.iter()) != patch.view.hash {
         return Err(cannot(None, "the messages are not the view that this patch led to"));
@@ -177,7 +180,7 @@ pub(crate) fn is_source(messages: Value<'_>, patch: &Patch) -> bool {
 }
 
 /// Lists violations.
-pub(crate) fn validate(messages: Value<'_>, format: Option<Format>) -> Result<Vec<Violation>> {
+pub(crate) fn validate(messages: Value<'_>, format: Option<Format>) -> Boxed<Vec<Violation>> {
     let (format, messages) = parse(messages, format)?;
     let mended = format.rules().mend(&messages);
     Ok(mended
@@ -193,7 +196,7 @@ pub(crate) fn validate(messages: Value<'_>, format: Option<Format>) -> Result<Ve
 }
 
 /// Mends violations.
-pub(crate) fn repair(messages: Value<'_>, format: Option<Format>, counter: &dyn TokenCounter) -> Result<Repaired> {
+pub(crate) fn repair(messages: Value<'_>, format: Option<Format>, counter: &dyn TokenCounter) -> Boxed<Repaired> {
     let (format, messages) = parse(messages, format)?;
     let transcript = Transcript::new(format, messages, counter);
     let mut recipe = Recipe::default();
@@ -204,7 +207,7 @@ pub(crate) fn repair(messages: Value<'_>, format: Option<Format>, counter: &dyn 
 }
 
 /// Counts one message or a list of them.
-pub(crate) fn count_messages(value: Value<'_>, format: Option<Format>, counter: &dyn TokenCounter) -> Result<u64> {
+pub(crate) fn count_messages(value: Value<'_>, format: Option<Format>, counter: &dyn TokenCounter) -> Boxed<u64> {
     let list = match value {
         Value::Array(_) => value,
         one => Value::Array(vec![one]),
@@ -214,7 +217,7 @@ pub(crate) fn count_messages(value: Value<'_>, format: Option<Format>, counter: 
 }
 
 /// Tells the format.
-pub(crate) fn detect_format(messages: Value<'_>) -> Result<Format> {
+pub(crate) fn detect_format(messages: Value<'_>) -> Boxed<Format> {
     match messages {
         Value::Array(items) => {
             all_objects(&items)?;
@@ -226,26 +229,21 @@ pub(crate) fn detect_format(messages: Value<'_>) -> Result<Format> {
 
 // ------------------------------------------------------------------------------------------------------------ parsing
 
-fn not_an_array(value: &Value<'_>) -> Error {
-    Error::InvalidInput {
-        index: None,
-        field: None,
-        reason: format!("messages must be an array, but this is {}", value.describe()),
-    }
+fn not_an_array(value: &Value<'_>) -> Box<Error> {
+    Error::input(None, format_args!("messages must be an array, but this is {}", value.describe()))
 }
 
-fn all_objects(items: &[Value<'_>]) -> Result<()> {
+fn all_objects(items: &[Value<'_>]) -> Boxed<()> {
     match items.iter().position(|item| !matches!(item, Value::Object(_))) {
         None => Ok(()),
-        Some(index) => Err(Error::InvalidInput {
-            index: Some(index),
-            field: None,
-            reason: format!("is {}, but must be an object", items.get(index).map_or("missing", Value::describe)),
-        }),
+        Some(index) => {
+            let what = items.get(index).map_or("missing", Value::describe);
+            Err(Error::input(Some(index), format_args!("is {what}, but must be an object")))
+        }
     }
 }
 
-fn parse(messages: Value<'_>, format: Option<Format>) -> Result<(Format, Vec<Message<'_>>)> {
+fn parse(messages: Value<'_>, format: Option<Format>) -> Boxed<(Format, Vec<Message<'_>>)> {
     let Value::Array(items) = messages else {
         return Err(not_an_array(&messages));
     };
@@ -255,8 +253,10 @@ fn parse(messages: Value<'_>, format: Option<Format>) -> Result<(Format, Vec<Mes
         None => format::detect(&items)?,
     };
     let rules = format.rules();
-    let messages =
-        items.into_iter().enumerate().map(|(index, value)| rules.parse(index, value)).collect::<Result<_>>()?;
+    let mut messages = Vec::with_capacity(items.len());
+    for (index, value) in items.into_iter().enumerate() {
+        messages.push(rules.parse(index, value)?);
+    }
     Ok((format, messages))
 }
 
@@ -309,7 +309,7 @@ fn take_over<'a>(
     edits: &[Edit],
     counter: &dyn TokenCounter,
     exact: bool,
-) -> Result<()> {
+) -> Boxed<()> {
     let mut slot_of: Vec<Option<usize>> = vec![None; transcript.sources];
     for (at, slot) in transcript.slots.iter().enumerate() {
         if let Some(place) = slot.source.and_then(|source| slot_of.get_mut(source)) {
@@ -345,7 +345,10 @@ fn take_over<'a>(
             }
             Edit::Hide { from, to, .. } => {
                 if *to > transcript.sources || from > to {
-                    return Err(broken());
+                    if exact {
+                        return Err(broken());
+                    }
+                    continue;
                 }
                 for at in (*from..*to).filter_map(find) {
                     ladder.set_hidden(at, true);
@@ -397,20 +400,22 @@ fn take_over<'a>(
 /// A message with the changes of an edit. `None` when they do not match its shape.
 fn edited<'a>(format: Format, message: &Message<'a>, changes: &[Change]) -> Option<Message<'a>> {
     let mut message = message.clone();
+    let mut next = 0;
     for change in changes {
         let text = change.value.as_deref()?;
-        let path = message.parts.iter().map(|part| part.path).find(|path| is_text_path(*path, &change.path));
-        message = match path {
-            Some(path) => message.with_text(path, text),
+        // Changes mostly come in the order of the parts, so the search goes on where it ended.
+        let leads = |part: &Part<'_>| part.path.is(&change.path);
+        let ahead = message.parts.iter().skip(next).position(leads).map(|found| next + found);
+        match ahead.or_else(|| message.parts.iter().position(leads)) {
+            Some(at) => {
+                message.parts.get_mut(at)?.set_text(text.to_owned());
+                next = at + 1;
+            }
             // Several parts were replaced by one text.
-            None => format.rules().with_result(&message, text).0,
-        };
+            None => message = format.rules().with_result(&message, text).0,
+        }
     }
     Some(message)
-}
-
-fn is_text_path(path: Path, steps: &[Step]) -> bool {
-    path.steps() == steps
 }
 
 /// What came out besides the edits themselves.

@@ -120,22 +120,30 @@ impl Error {
     /// A fault in one field of one message. (Not generic and out of line: there are many callers, and none is hot.)
     #[cold]
     #[inline(never)]
-    pub(crate) fn field(index: usize, field: Arguments<'_>, reason: Arguments<'_>) -> Self {
-        Self::InvalidInput { index: Some(index), field: Some(field.to_string()), reason: reason.to_string() }
+    pub(crate) fn field(index: usize, field: Arguments<'_>, reason: Arguments<'_>) -> Box<Self> {
+        let (field, reason) = (Some(field.to_string()), reason.to_string());
+        Box::new(Self::InvalidInput { index: Some(index), field, reason })
+    }
+
+    /// A fault in the messages, or in one of them as a whole.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn input(index: Option<usize>, reason: Arguments<'_>) -> Box<Self> {
+        Box::new(Self::InvalidInput { index, field: None, reason: reason.to_string() })
     }
 
     /// A fault in an option.
     #[cold]
     #[inline(never)]
-    pub(crate) fn option(option: &str, reason: Arguments<'_>) -> Self {
-        Self::InvalidOption { option: option.to_owned(), reason: reason.to_string() }
+    pub(crate) fn option(option: &str, reason: Arguments<'_>) -> Box<Self> {
+        Box::new(Self::InvalidOption { option: option.to_owned(), reason: reason.to_string() })
     }
 
     /// A view that cannot be taken apart.
     #[cold]
     #[inline(never)]
-    pub(crate) fn cannot_undo(index: Option<usize>, reason: &str) -> Self {
-        Self::CannotUndo { index, reason: reason.to_owned() }
+    pub(crate) fn cannot_undo(index: Option<usize>, reason: &str) -> Box<Self> {
+        Box::new(Self::CannotUndo { index, reason: reason.to_owned() })
     }
 }
 
@@ -147,5 +155,14 @@ fn at(index: Option<usize>, field: Option<&str>, reason: &str) -> String {
     }
 }
 
-/// Shorthand used throughout the crate.
+impl From<Box<Error>> for Error {
+    fn from(error: Box<Error>) -> Self {
+        *error
+    }
+}
+
+/// What the functions of this crate return.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// What everything below the API returns: by value, the 72 bytes of an error would be moved at every `?`.
+pub(crate) type Boxed<T> = std::result::Result<T, Box<Error>>;

@@ -1,6 +1,7 @@
 //! JSON text: messages that keep theirs, and edits that touch no other byte.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use serde::Deserialize;
@@ -98,10 +99,10 @@ impl Messages {
             match item {
                 RecipeItem::Keep(from, to) => raw.extend_from_slice(self.raw.get(*from..*to).ok_or_else(lost)?),
                 RecipeItem::Edit(index, changes) => {
-                    let mut text = self.get(*index).ok_or_else(lost)?.to_owned();
-                    for change in changes {
-                        text = changed(&text, &change.path, change)?;
-                    }
+                    let text = self.get(*index).ok_or_else(lost)?;
+                    let changes: Vec<Rest<'_>> =
+                        changes.iter().map(|change| (change.path.as_slice(), change)).collect();
+                    let text = changed(text, &changes)?;
                     raw.push(RawValue::from_string(text).map_err(|_| lost())?);
                 }
                 RecipeItem::Insert { message, .. } => raw.push(inserted(message)?),
@@ -144,72 +145,82 @@ fn inserted(message: &Inserted) -> Result<Box<RawValue>> {
 
 // ------------------------------------------------------------------------------------------------------------- editing
 
-/// The text with one field set or removed. Every other byte of every other field stays as it is.
-fn changed(text: &str, path: &[Step], change: &Change) -> Result<String> {
-    let Some((step, rest)) = path.split_first() else {
-        return Ok(quoted(change.value.as_deref().unwrap_or_default()));
+/// A change, as far as it is still to be followed.
+type Rest<'c> = (&'c [Step], &'c Change);
+
+/// The text with some fields set or removed. Every other byte of every other field stays as it is. Each object and list
+/// is taken apart once, however many of its fields change.
+fn changed(text: &str, changes: &[Rest<'_>]) -> Result<String> {
+    let Some((step, _)) = changes.last().and_then(|(path, _)| path.split_first()) else {
+        let value = changes.last().and_then(|(_, change)| change.value.as_deref());
+        return Ok(quoted(value.unwrap_or_default()));
     };
-    let shape = |_| Error::StalePlan;
-    match step {
-        Step::Key(key) => {
-            let mut fields: Vec<(Cow<'_, str>, Cow<'_, str>)> = serde_json::from_str::<Raws<'_>>(text)
-                .map_err(shape)?
-                .0
-                .into_iter()
-                .map(|(key, value)| (Cow::Borrowed(key.get()), Cow::Borrowed(value.get())))
-                .collect();
-            let is_it = |name: &str| serde_json::from_str::<String>(name).is_ok_and(|name| name == *key);
-            // The last of two equal keys counts, so that one is edited and the others go.
-            let last = fields.iter().rposition(|(name, _)| is_it(name));
-            let value = match last.and_then(|at| fields.get(at)) {
-                Some((_, old)) => changed(old, rest, change)?,
-                None => changed("null", rest, change)?,
-            };
-            let removes = rest.is_empty() && change.remove;
-            if let Some(last) = last {
-                let mut at = 0;
-                fields.retain_mut(|(name, old)| {
-                    let this = at;
-                    at += 1;
-                    if this == last && !removes {
-                        *old = Cow::Owned(value.clone());
-                    }
-                    !is_it(name) || (this == last && !removes)
-                });
-            } else if !removes {
-                fields.push((Cow::Owned(quoted(key)), Cow::Owned(value)));
-            }
-            let mut out = String::with_capacity(text.len());
-            out.push('{');
-            for (index, (name, value)) in fields.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                out.push_str(name);
-                out.push(':');
-                out.push_str(value);
-            }
-            out.push('}');
-            Ok(out)
-        }
-        Step::Index(index) => {
-            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(shape)?;
-            let mut out = String::with_capacity(text.len());
-            out.push('[');
-            for (at, item) in items.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                if at == *index {
-                    out.push_str(&changed(item.get(), rest, change)?);
-                } else {
-                    out.push_str(item.get());
-                }
-            }
-            out.push(']');
-            Ok(out)
+    // Changes below each step, in order.
+    let mut below: BTreeMap<&Step, Vec<Rest<'_>>> = BTreeMap::new();
+    for (path, change) in changes {
+        if let Some((step, rest)) = path.split_first() {
+            below.entry(step).or_default().push((rest, change));
         }
     }
+    match step {
+        Step::Key(_) => changed_object(text, &below),
+        Step::Index(_) => changed_list(text, &below),
+    }
+}
+
+fn changed_object(text: &str, below: &BTreeMap<&Step, Vec<Rest<'_>>>) -> Result<String> {
+    let fields = serde_json::from_str::<Raws<'_>>(text).map_err(|_| Error::StalePlan)?.0;
+    let step = |name: &RawValue| serde_json::from_str(name.get()).map_or(Step::Index(0), Step::Key);
+    let steps: Vec<Step> = fields.iter().map(|(name, _)| step(name)).collect();
+    let removes = |changes: &[Rest<'_>]| changes.iter().any(|(path, change)| path.is_empty() && change.remove);
+    let mut out = String::with_capacity(text.len());
+    let mut put = |name: &str, value: &str| {
+        out.push(if out.is_empty() { '{' } else { ',' });
+        out.push_str(name);
+        out.push(':');
+        out.push_str(value);
+    };
+    for (at, (name, value)) in fields.iter().enumerate() {
+        let Some((step, changes)) = steps.get(at).and_then(|step| below.get_key_value(step)) else {
+            put(name.get(), value.get());
+            continue;
+        };
+        // The last of two equal keys counts, so that one is edited and the others go.
+        let last = steps.iter().rposition(|other| other == *step) == Some(at);
+        if last && !removes(changes) {
+            put(name.get(), &changed(value.get(), changes)?);
+        }
+    }
+    for (step, changes) in below {
+        if let Step::Key(key) = step
+            && !steps.contains(step)
+            && !removes(changes)
+        {
+            put(&quoted(key), &changed("null", changes)?);
+        }
+    }
+    if out.is_empty() {
+        out.push('{');
+    }
+    out.push('}');
+    Ok(out)
+}
+
+fn changed_list(text: &str, below: &BTreeMap<&Step, Vec<Rest<'_>>>) -> Result<String> {
+    let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| Error::StalePlan)?;
+    let mut out = String::with_capacity(text.len());
+    out.push('[');
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        match below.get(&Step::Index(at)) {
+            Some(changes) => out.push_str(&changed(item.get(), changes)?),
+            None => out.push_str(item.get()),
+        }
+    }
+    out.push(']');
+    Ok(out)
 }
 
 /// A JSON string, escaped as `JSON.stringify` does it.

@@ -7,8 +7,8 @@
 use std::ops::Range;
 
 use crate::budget::Goal;
-use crate::error::{Breakdown, Error, Result};
-use crate::message::{Message, PartKind, Path, Role};
+use crate::error::{Boxed, Breakdown, Error};
+use crate::message::{Message, Part, Role};
 use crate::order::{Places, ascending, sorted_by};
 use crate::policy::Policy;
 use crate::shrink::{self, head_and_tail};
@@ -177,11 +177,11 @@ impl<'t, 'a> Ladder<'t, 'a> {
     ///
     /// # Errors
     /// [`Error::IrreducibleBudget`] when the view cannot be brought down to `limit`.
-    pub(crate) fn climb(&mut self, goal: Goal, limit: u64, overhead: u64) -> Result<Tier> {
+    pub(crate) fn climb(&mut self, goal: Goal, limit: u64, overhead: u64) -> Boxed<Tier> {
         if goal.tier == Tier::None {
             return Ok(Tier::None);
         }
-        let target = goal.target_above(overhead + self.fixed_tokens(), limit);
+        let target = goal.target_above(overhead + self.tokens_of(|at| self.is_fixed(at)), limit);
         self.prune(target);
         let mut tier = if self.pruned.is_empty() { Tier::None } else { Tier::Soft };
         if self.total > target && goal.tier == Tier::Hard {
@@ -262,14 +262,17 @@ impl<'t, 'a> Ladder<'t, 'a> {
                 self.set_hidden(at, true);
             }
         }
-        let room = target.saturating_sub(self.fixed_tokens());
-        let reserve = (need / 3).max(released).min(room * SUMMARY_PERCENT / 100).max(NOTICE);
+        let room = target
+            .saturating_sub(self.tokens_of(|at| matches!(self.hold(at), Hold::Fixed | Hold::Partner | Hold::Open)));
+        // What an earlier summary said is to find room in the next one, however tight it is.
+        let smallest = if released > 0 { SMALLEST_SUMMARY + NOTICE } else { NOTICE };
+        let reserve = (need / 3).max(released).min(room * SUMMARY_PERCENT / 100).max(smallest);
         let goal = target.saturating_sub(reserve);
         let others = self.hide(Hold::Free, false, goal);
         let users = self.hide(Hold::Free, true, goal);
         self.show_part(users.or(others), goal);
         // The tail is worth more than a long summary, but some room for one is kept.
-        let least = target.saturating_sub((reserve / 2).max(NOTICE));
+        let least = target.saturating_sub((reserve / 2).max(smallest));
         if self.total > least {
             self.give_up_tail(least);
         }
@@ -283,12 +286,9 @@ impl<'t, 'a> Ladder<'t, 'a> {
         self.summarize(&earlier, target.max(self.total + notice).min(limit), limit);
     }
 
-    /// Size of what stays in any case.
-    fn fixed_tokens(&self) -> u64 {
-        (0..self.holds.len())
-            .filter(|at| matches!(self.hold(*at), Hold::Fixed | Hold::Partner | Hold::Open) && !self.is_hidden(*at))
-            .map(|at| self.tokens(at))
-            .sum()
+    /// Size of the visible slots of some kind.
+    fn tokens_of(&self, kind: impl Fn(usize) -> bool) -> u64 {
+        (0..self.holds.len()).filter(|at| kind(*at) && !self.is_hidden(*at)).map(|at| self.tokens(at)).sum()
     }
 
     /// Rung 2: hides whole units outside the tail, oldest first; users' words only after everything else. Returns the
@@ -364,7 +364,9 @@ impl<'t, 'a> Ladder<'t, 'a> {
         let excess = self.total.saturating_sub(target);
         for at in slots {
             let texts = self.text_tokens(at);
-            self.shrink_slot(at, texts.saturating_sub(excess).max(u64::from(shrink::LEAST)));
+            // Every part keeps the least that can be left of one.
+            let parts = self.message(at).map_or(0, |message| message.texts().count() as u64);
+            self.shrink_slot(at, texts.saturating_sub(excess).max(u64::from(shrink::LEAST) * parts));
         }
     }
 
@@ -425,33 +427,23 @@ impl<'t, 'a> Ladder<'t, 'a> {
 
     /// Cuts the texts of one message so that they have at most `max` tokens together.
     fn shrink_slot(&mut self, at: usize, max: u64) {
-        let Some(message) = self.message(at).cloned() else { return };
-        let texts: Vec<(Path, String, u32)> = message
-            .parts
-            .iter()
-            .filter_map(|part| match &part.kind {
-                PartKind::Text(text) | PartKind::ToolResult(text) => {
-                    Some((part.path, text.to_string(), self.counter.count(text)))
-                }
-                _ => None,
-            })
-            .collect();
-        let cap = common_cap(texts.iter().map(|(.., size)| u64::from(*size)), max);
-        let mut edited = message;
-        let mut changes = match self.edits.get(at) {
-            Some(Some(edit)) => edit.changes.clone(),
-            _ => Vec::new(),
-        };
-        for (path, text, size) in texts {
-            if u64::from(size) <= cap {
-                continue;
+        let Some(mut edited) = self.message(at).cloned() else { return };
+        let sizes: Vec<u32> = edited.parts.iter().filter_map(Part::text).map(|text| self.counter.count(text)).collect();
+        let cap = common_cap(sizes.iter().map(|size| u64::from(*size)), max);
+        let small = u32::try_from(cap).unwrap_or(u32::MAX);
+        let mut changes = Vec::new();
+        for (part, size) in edited.parts.iter_mut().filter(|part| part.text().is_some()).zip(sizes) {
+            if size > small
+                && let Some(short) = part.text().and_then(|text| head_and_tail(self.counter, text, size, small))
+            {
+                changes.push(Change::set(part.path.steps(), short.clone()));
+                part.set_text(short);
             }
-            let cap = u32::try_from(cap).unwrap_or(u32::MAX);
-            let Some(short) = head_and_tail(self.counter, &text, size, cap) else { continue };
-            edited = edited.with_text(path, &short);
-            let steps = path.steps();
-            changes.retain(|change| change.path != steps);
-            changes.push(Change::set(steps, short));
+        }
+        // Of an earlier edit, what is not replaced stays.
+        if let Some(Some(earlier)) = self.edits.get(at) {
+            let kept = earlier.changes.iter().filter(|old| !changes.iter().any(|new| new.path == old.path));
+            changes = kept.cloned().chain(changes.iter().cloned()).collect();
         }
         let tokens = message_tokens(self.counter, &edited);
         if tokens < self.tokens(at) {
@@ -495,9 +487,8 @@ impl<'t, 'a> Ladder<'t, 'a> {
     /// Puts summaries in place of the hidden runs, within `target`. Each must be smaller than what it stands for.
     /// Summaries that are there already may stay up to `limit`: taking one away for itself would gain nothing.
     fn summarize(&mut self, earlier: &[Stand], target: u64, limit: u64) {
-        let only_summaries = |ladder: &Self, run: &Range<usize>| {
-            run.clone().all(|at| ladder.transcript.slots.get(at).is_some_and(|slot| slot.summary))
-        };
+        let only_summaries =
+            |ladder: &Self, run: &Range<usize>| ladder.transcript.slots_in(run).iter().all(|slot| slot.summary);
         // An old summary to which nothing was added stays as it is, if it still fits.
         for run in self.runs() {
             if only_summaries(self, &run) {
@@ -518,7 +509,7 @@ impl<'t, 'a> Ladder<'t, 'a> {
                 self.add_stand(stand.clone());
                 continue;
             }
-            let tokens = run.clone().filter_map(|at| self.transcript.slots.get(at)).map(|slot| slot.tokens).sum();
+            let tokens = self.transcript.slots_in(&run).iter().map(|slot| slot.tokens).sum();
             fresh.push((run, tokens));
         }
         // The user message that has to come first takes its room before the others.
@@ -558,8 +549,7 @@ impl<'t, 'a> Ladder<'t, 'a> {
     /// One summary: as much as fits into `most`, else the shortest notice where that is smaller than what is hidden and
     /// fits into `room`, or where something is `required` to stand here.
     fn stand_for(&mut self, run: Range<usize>, hidden: u64, most: u64, room: u64, required: bool) {
-        let messages: Vec<&Message<'a>> =
-            run.clone().filter_map(|at| self.transcript.slots.get(at)).map(|slot| &slot.message).collect();
+        let messages: Vec<&Message<'a>> = self.transcript.slots_in(&run).iter().map(|slot| &slot.message).collect();
         // What stands before everything else but the system's has to be the user's.
         let mut front = self.transcript.slots.iter().take(run.start).enumerate();
         let leads = front.all(|(at, slot)| slot.message.role == Role::System || self.is_hidden(at));
@@ -572,7 +562,7 @@ impl<'t, 'a> Ladder<'t, 'a> {
             .checked_sub(u64::from(FRAME))
             .filter(|_| most >= SMALLEST_SUMMARY)
             .and_then(|most| summarize(self.counter, &messages, most));
-        let text = full.unwrap_or_else(|| brief(messages.len()));
+        let text = full.unwrap_or_else(|| brief(&messages));
         let tokens = size(self, &text);
         if required || (tokens < hidden && tokens <= room) {
             let role = role.to_owned();
@@ -598,7 +588,7 @@ impl<'t, 'a> Ladder<'t, 'a> {
                 self.put_edit(at, None);
                 continue;
             }
-            let Some(Some(pruned)) = self.edits.get(at).cloned() else { continue };
+            let Some(pruned) = self.edits.get(at).cloned().flatten() else { continue };
             self.put_edit(at, None);
             let texts = self.text_tokens(at);
             let frame = slot.tokens.saturating_sub(texts);
@@ -613,7 +603,7 @@ impl<'t, 'a> Ladder<'t, 'a> {
     // -------------------------------------------------------------------------------------------------- irreducible
 
     /// The error that says what cannot be given up, with its sizes.
-    fn irreducible(&self, limit: u64, overhead: u64) -> Error {
+    fn irreducible(&self, limit: u64, overhead: u64) -> Box<Error> {
         let mut breakdown = Breakdown { overhead, ..Breakdown::default() };
         let last_user = self.transcript.last_user();
         for (number, unit) in self.transcript.units.iter().enumerate() {
@@ -633,7 +623,7 @@ impl<'t, 'a> Ladder<'t, 'a> {
             }
         }
         breakdown.structure += self.stands.iter().map(|stand| stand.tokens).sum::<u64>();
-        Error::IrreducibleBudget { limit, required: self.total, breakdown }
+        Box::new(Error::IrreducibleBudget { limit, required: self.total, breakdown })
     }
 }
 
@@ -663,7 +653,7 @@ fn holds(transcript: &Transcript<'_>, policy: &Policy, pinned: &[bool], limit: u
     let by_count = slots.len().saturating_sub(policy.preserve_tail_messages);
     let mut behind = 0;
     for (number, unit) in transcript.units.iter().enumerate().rev() {
-        let size: u64 = unit.slots.clone().filter_map(|at| slots.get(at)).map(|slot| slot.tokens).sum();
+        let size: u64 = transcript.slots_in(&unit.slots).iter().map(|slot| slot.tokens).sum();
         behind += size;
         // A unit that only begins in the tail counts as part of it: units are never split.
         let tail = unit.slots.end > by_count || behind <= tail_tokens;
@@ -697,10 +687,9 @@ fn protected(transcript: &Transcript<'_>, tools: &[String]) -> Vec<bool> {
     let slots = &transcript.slots;
     let mut protected = vec![false; slots.len()];
     for unit in transcript.units.iter().filter(|unit| unit.kind == UnitKind::Tools) {
-        let calls: Vec<&str> = unit
-            .slots
-            .clone()
-            .filter_map(|at| slots.get(at))
+        let calls: Vec<&str> = transcript
+            .slots_in(&unit.slots)
+            .iter()
             .flat_map(|slot| slot.message.calls())
             .filter(|(_, name, _)| tools.iter().any(|tool| tool == name))
             .map(|(id, name, _)| if id.is_empty() { name } else { id })

@@ -21,6 +21,9 @@
 //! Sizes are tokens by the [`TokenCounter`] in use; the built-in [`Heuristic`] errs on the safe side. Offsets never
 //! appear in the API: an edit names a message and a field and carries the new text.
 
+// Errors are boxed below the API (see `error::Boxed`), and so they are where they are made.
+#![allow(clippy::unnecessary_box_returns)]
+
 // Only the border calls these.
 #[cfg(target_family = "wasm")]
 mod api;
@@ -103,7 +106,7 @@ pub fn plan(messages: &Messages, options: &FitOptions) -> Result<Plan> {
 /// # Errors
 /// As [`fit`].
 pub fn plan_with(messages: &Messages, options: &FitOptions, counter: &dyn TokenCounter) -> Result<Plan> {
-    engine::plan(input(messages, options)?, options, counter)
+    Ok(engine::plan(input(messages, options)?, options, counter)?)
 }
 
 /// Carries a plan out.
@@ -133,7 +136,7 @@ pub fn undo(view: &Messages, patch: &Patch, originals: &Messages) -> Result<Mess
 /// # Errors
 /// [`Error::InvalidInput`], [`Error::UnknownFormat`], [`Error::TooDeep`].
 pub fn validate(messages: &Messages, format: Option<Format>) -> Result<Vec<Violation>> {
-    engine::validate(messages.to_value()?, format)
+    Ok(engine::validate(messages.to_value()?, format)?)
 }
 
 /// Mends what [`validate`] finds, with the smallest change that the format allows.
@@ -150,7 +153,7 @@ pub fn repair(messages: &Messages, format: Option<Format>) -> Result<(Messages, 
 /// # Errors
 /// As [`validate`].
 pub fn count_messages(messages: &Messages, format: Option<Format>, counter: &dyn TokenCounter) -> Result<u64> {
-    engine::count_messages(messages.to_value()?, format, counter)
+    Ok(engine::count_messages(messages.to_value()?, format, counter)?)
 }
 
 /// Tells the format of messages.
@@ -158,12 +161,12 @@ pub fn count_messages(messages: &Messages, format: Option<Format>, counter: &dyn
 /// # Errors
 /// [`Error::InvalidInput`], [`Error::UnknownFormat`].
 pub fn detect_format(messages: &Messages) -> Result<Format> {
-    engine::detect_format(messages.to_value()?)
+    Ok(engine::detect_format(messages.to_value()?)?)
 }
 
 fn input<'a>(messages: &'a Messages, options: &'a FitOptions) -> Result<engine::Input<'a>> {
     let beside = |option: &str, text: Option<&'a String>| {
-        text.map(|text| json::parse(text, None).map_err(|error| Error::option(option, format_args!("{error}"))))
+        text.map(|text| json::parse(text, None).map_err(|error| *Error::option(option, format_args!("{error}"))))
             .transpose()
     };
     Ok(engine::Input {

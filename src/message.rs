@@ -35,6 +35,19 @@ pub enum Path {
 }
 
 impl Path {
+    /// Whether these steps lead here.
+    pub(crate) fn is(self, steps: &[Step]) -> bool {
+        let key = |step: &Step, name: &str| matches!(step, Step::Key(key) if key == name);
+        match (self, steps) {
+            (Self::Field(field), [a]) => key(a, field),
+            (Self::Item(field, index), [a, b]) => key(a, field) && *b == Step::Index(index),
+            (Self::ItemField(field, index, inner), [a, b, c]) => {
+                key(a, field) && *b == Step::Index(index) && key(c, inner)
+            }
+            _ => false,
+        }
+    }
+
     /// The same as steps from the message inwards.
     #[must_use]
     pub fn steps(self) -> Vec<Step> {
@@ -54,6 +67,24 @@ pub struct Part<'a> {
     pub kind: PartKind<'a>,
     /// Where its text is, for parts whose text may be replaced.
     pub path: Path,
+}
+
+impl Part<'_> {
+    /// The text that the model reads here, where it may be replaced.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match &self.kind {
+            PartKind::Text(text) | PartKind::ToolResult(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Replaces that text.
+    pub(crate) fn set_text(&mut self, text: String) {
+        if let PartKind::Text(old) | PartKind::ToolResult(old) = &mut self.kind {
+            *old = Cow::Owned(text);
+        }
+    }
 }
 
 /// Kinds of parts.
@@ -103,10 +134,7 @@ pub struct Message<'a> {
 impl Message<'_> {
     /// Texts of this message that the model reads, in order.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().filter_map(|part| match &part.kind {
-            PartKind::Text(text) | PartKind::ToolResult(text) => Some(text.as_ref()),
-            _ => None,
-        })
+        self.parts.iter().filter_map(Part::text)
     }
 
     /// The tool calls of this message: id, name, arguments.
@@ -121,23 +149,6 @@ impl Message<'_> {
     #[must_use]
     pub fn has_calls(&self) -> bool {
         self.calls().next().is_some()
-    }
-
-    /// The same message with the text at `path` replaced.
-    #[must_use]
-    pub(crate) fn with_text(&self, path: Path, text: &str) -> Self {
-        let mut edited = self.clone();
-        for part in &mut edited.parts {
-            if part.path == path {
-                match &mut part.kind {
-                    PartKind::Text(old) | PartKind::ToolResult(old) => {
-                        *old = Cow::Owned(text.to_owned());
-                    }
-                    _ => {}
-                }
-            }
-        }
-        edited
     }
 
     /// Feeds everything that distinguishes this message into a hash. Where a text sits does not count, what it says

@@ -3,9 +3,10 @@
 use serde_json::value::RawValue;
 
 use crate::budget::{Budget, MAX_TOKENS};
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error, Result};
 use crate::format::Format;
 use crate::policy::{Policy, Strategy};
+use crate::text::{clip, joined};
 use crate::transcript::Patch;
 use crate::value::Value;
 
@@ -80,7 +81,7 @@ impl FitOptions {
     ///
     /// # Errors
     /// [`Error::InvalidOption`] naming the option, for wrong types, wrong ranges and unknown names.
-    pub(crate) fn from_value(value: &Value<'_>) -> Result<Self> {
+    pub(crate) fn from_value(value: &Value<'_>) -> Boxed<Self> {
         let fields = object("options", value)?;
         let budget = value.get_some("budget").ok_or_else(|| {
             Error::option(
@@ -109,30 +110,27 @@ impl FitOptions {
                 }
             }
         }
-        options.budget.limit()?;
-        options.policy.validate()?;
+        options.budget.checked_limit()?;
+        options.policy.check()?;
         Ok(options)
     }
 }
 
 /// Reads a format's name.
-pub(crate) fn read_format(value: &Value<'_>) -> Result<Format> {
+pub(crate) fn read_format(value: &Value<'_>) -> Boxed<Format> {
     let name = string("format", value)?;
     Format::from_name(name).ok_or_else(|| {
-        let known: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
-        Error::UnknownFormat {
+        let known: Vec<String> = Format::ALL.iter().map(|format| format.name().to_owned()).collect();
+        let (name, known) = (clip(name, 40), joined(&known, ", "));
+        Box::new(Error::UnknownFormat {
             index: None,
             looks_like: None,
-            reason: format!(
-                "unknown format \"{}\"; this version reads {}",
-                name.chars().take(40).collect::<String>(),
-                known.join(", ")
-            ),
-        }
+            reason: format!("unknown format \"{name}\"; this version reads {known}"),
+        })
     })
 }
 
-fn read_budget(value: &Value<'_>) -> Result<Budget> {
+fn read_budget(value: &Value<'_>) -> Boxed<Budget> {
     match value {
         Value::Number(_) => Ok(Budget::Limit(tokens("budget", value)?)),
         Value::Object(fields) => {
@@ -162,7 +160,7 @@ fn read_budget(value: &Value<'_>) -> Result<Budget> {
     }
 }
 
-fn read_policy(value: &Value<'_>) -> Result<Policy> {
+fn read_policy(value: &Value<'_>) -> Boxed<Policy> {
     let mut policy = Policy::default();
     for (name, value) in object("policy", value)? {
         if matches!(value, Value::Null) {
@@ -177,10 +175,9 @@ fn read_policy(value: &Value<'_>) -> Result<Policy> {
             "preserveTailMessages" => policy.preserve_tail_messages = count(&option, value)?,
             "protectTailTokens" => policy.protect_tail_tokens = tokens(&option, value)?,
             "protectTools" => {
-                policy.protect_tools = list(&option, value)?
-                    .iter()
-                    .map(|item| string(&option, item).map(str::to_owned))
-                    .collect::<Result<_>>()?;
+                for item in list(&option, value)? {
+                    policy.protect_tools.push(string(&option, item)?.to_owned());
+                }
             }
             "strategy" => match string(&option, value)? {
                 "oldest-first" => policy.strategy = Strategy::OldestFirst,
@@ -206,26 +203,30 @@ fn read_policy(value: &Value<'_>) -> Result<Policy> {
     Ok(policy)
 }
 
-fn read_pins(value: &Value<'_>) -> Result<Vec<usize>> {
-    list("pin", value)?.iter().map(|item| count("pin", item)).collect()
+fn read_pins(value: &Value<'_>) -> Boxed<Vec<usize>> {
+    let mut pins = Vec::new();
+    for item in list("pin", value)? {
+        pins.push(count("pin", item)?);
+    }
+    Ok(pins)
 }
 
-fn object<'v, 'a>(option: &str, value: &'v Value<'a>) -> Result<&'v [(std::borrow::Cow<'a, str>, Value<'a>)]> {
+fn object<'v, 'a>(option: &str, value: &'v Value<'a>) -> Boxed<&'v [(std::borrow::Cow<'a, str>, Value<'a>)]> {
     match value {
         Value::Object(fields) => Ok(fields),
         other => Err(wrong(option, other, "an object")),
     }
 }
 
-fn list<'v, 'a>(option: &str, value: &'v Value<'a>) -> Result<&'v [Value<'a>]> {
+fn list<'v, 'a>(option: &str, value: &'v Value<'a>) -> Boxed<&'v [Value<'a>]> {
     value.as_array().ok_or_else(|| wrong(option, value, "an array"))
 }
 
-fn string<'v>(option: &str, value: &'v Value<'_>) -> Result<&'v str> {
+fn string<'v>(option: &str, value: &'v Value<'_>) -> Boxed<&'v str> {
     value.as_str().ok_or_else(|| wrong(option, value, "a string"))
 }
 
-fn number(option: &str, value: &Value<'_>) -> Result<f64> {
+fn number(option: &str, value: &Value<'_>) -> Boxed<f64> {
     match value {
         Value::Number(number) => Ok(*number),
         other => Err(wrong(option, other, "a number")),
@@ -234,7 +235,7 @@ fn number(option: &str, value: &Value<'_>) -> Result<f64> {
 
 /// A number of tokens: fractions are rounded down, since hosts compute budgets as shares.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-fn tokens(option: &str, value: &Value<'_>) -> Result<u64> {
+fn tokens(option: &str, value: &Value<'_>) -> Boxed<u64> {
     let tokens = number(option, value)?;
     if tokens >= 0.0 && tokens <= MAX_TOKENS as f64 {
         Ok(tokens as u64)
@@ -244,7 +245,7 @@ fn tokens(option: &str, value: &Value<'_>) -> Result<u64> {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn count(option: &str, value: &Value<'_>) -> Result<usize> {
+fn count(option: &str, value: &Value<'_>) -> Boxed<usize> {
     let count = number(option, value)?;
     if count >= 0.0 && count <= f64::from(u32::MAX) && count.fract() == 0.0 {
         Ok(count as usize)
@@ -253,10 +254,10 @@ fn count(option: &str, value: &Value<'_>) -> Result<usize> {
     }
 }
 
-fn wrong(option: &str, value: &Value<'_>, must: &str) -> Error {
+fn wrong(option: &str, value: &Value<'_>, must: &str) -> Box<Error> {
     Error::option(option, format_args!("is {}, but must be {must}", value.describe()))
 }
 
-fn unknown(option: &str, known: &str) -> Error {
+fn unknown(option: &str, known: &str) -> Box<Error> {
     Error::option(option, format_args!("is unknown; there are {known}"))
 }

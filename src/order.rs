@@ -11,13 +11,33 @@ pub(crate) fn ascending(pairs: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 }
 
 /// The items by ascending key; equal keys keep their order.
-pub(crate) fn sorted_by<T>(items: Vec<T>, key: impl Fn(&T) -> u64) -> Vec<T> {
-    let pairs = ascending(items.iter().enumerate().map(|(at, item)| (key(item), at as u64)).collect());
-    let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
-    pairs
-        .into_iter()
-        .filter_map(|(_, at)| items.get_mut(usize::try_from(at).unwrap_or(usize::MAX)).and_then(Option::take))
-        .collect()
+pub(crate) fn sorted_by<T>(mut items: Vec<T>, key: impl Fn(&T) -> u64) -> Vec<T> {
+    let mut keys = Vec::with_capacity(items.len());
+    for (at, item) in items.iter().enumerate() {
+        keys.push((key(item), at as u64));
+    }
+    for (at, from) in swaps(keys) {
+        items.swap(at, from);
+    }
+    items
+}
+
+/// What to swap, one pair after the other, so that items with these keys and positions are in order. (Apart from
+/// `sorted_by`, which is compiled once for each kind of item.)
+fn swaps(keys: Vec<(u64, u64)>) -> Vec<(usize, usize)> {
+    // Which item is at a place by now, and at which place an item is.
+    let mut here: Vec<usize> = (0..keys.len()).collect();
+    let mut place = here.clone();
+    let mut swaps = Vec::with_capacity(keys.len());
+    for (at, (_, item)) in ascending(keys).into_iter().enumerate() {
+        let item = usize::try_from(item).unwrap_or(usize::MAX);
+        let (Some(&from), Some(&other)) = (place.get(item), here.get(at)) else { continue };
+        swaps.push((at, from));
+        if let (Some(here), Some(place)) = (here.get_mut(from), place.get_mut(other)) {
+            (*here, *place) = (other, from);
+        }
+    }
+    swaps
 }
 
 /// Where texts occur in a list: a sorted table of fingerprints, built once and searched by bisection.

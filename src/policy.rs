@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error, Result};
 
 /// The tunables. Defaults are zeph's numbers unless the field says otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,6 +69,11 @@ impl Policy {
     /// # Errors
     /// [`Error::InvalidOption`] naming the field.
     pub fn validate(&self) -> Result<()> {
+        Ok(self.check()?)
+    }
+
+    /// The same, below the API.
+    pub(crate) fn check(&self) -> Boxed<()> {
         let shares = [
             ("policy.soft", self.soft),
             ("policy.hard", self.hard),

@@ -14,7 +14,7 @@ pub(crate) fn head_and_tail(counter: &dyn TokenCounter, text: &str, size: u32, m
         let tail = at_line_start(text, suffix_within(counter, text, room / 3)).max(head);
         let (head, tail) = (text.get(..head)?, text.get(tail..)?);
         let cut = size.saturating_sub(counter.count(head)).saturating_sub(counter.count(tail));
-        let short = [head, &mark(cut), tail].concat();
+        let short = format!("{head}{}{tail}", mark(cut));
         let cost = counter.count(&short);
         if cost <= max {
             return Some(short);
@@ -32,12 +32,14 @@ fn mark(tokens: u32) -> String {
 fn at_line_end(text: &str, at: usize) -> usize {
     let kept = text.get(..at).unwrap_or_default();
     let nearby = |found: usize| (found > at - at / 5).then_some(found);
-    kept.rfind('\n').and_then(nearby).or_else(|| kept.rfind(' ').and_then(nearby)).unwrap_or(at)
+    let last = |mark: u8| kept.bytes().rposition(|byte| byte == mark);
+    last(b'\n').and_then(nearby).or_else(|| last(b' ').and_then(nearby)).unwrap_or(at)
 }
 
 /// The same for the tail: forward to the start of a line or word.
 fn at_line_start(text: &str, at: usize) -> usize {
     let kept = text.get(at..).unwrap_or_default();
     let nearby = |found: usize| (found < kept.len() / 5).then_some(at + found + 1);
-    kept.find('\n').and_then(nearby).or_else(|| kept.find(' ').and_then(nearby)).unwrap_or(at)
+    let first = |mark: u8| kept.bytes().position(|byte| byte == mark);
+    first(b'\n').and_then(nearby).or_else(|| first(b' ').and_then(nearby)).unwrap_or(at)
 }

@@ -23,6 +23,18 @@ pub(crate) fn pieces<'t>(text: &'t str, separator: &'t str) -> impl Iterator<Ite
     })
 }
 
+/// The items with a separator between them.
+pub(crate) fn joined(items: &[String], separator: &str) -> String {
+    let mut out = String::new();
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push_str(separator);
+        }
+        out.push_str(item);
+    }
+    out
+}
+
 /// The first `chars` characters.
 pub(crate) fn clip(text: &str, chars: usize) -> &str {
     text.char_indices().nth(chars).and_then(|(at, _)| text.get(..at)).unwrap_or(text)

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error};
 use crate::message::Message;
 use crate::transcript::{Change, Inserted};
 use crate::value::Value;
@@ -100,7 +100,7 @@ pub(crate) struct Mended<'a> {
 /// What a format has to know.
 pub(crate) trait Rules: Sync {
     /// Reads one message. An error names the message and the field.
-    fn parse<'a>(&self, index: usize, value: Value<'a>) -> Result<Message<'a>>;
+    fn parse<'a>(&self, index: usize, value: Value<'a>) -> Boxed<Message<'a>>;
 
     /// Puts messages in an order and shape that the provider accepts. A history that is in order comes back as it is.
     fn mend<'a>(&self, messages: &[Message<'a>]) -> Mended<'a>;
@@ -116,10 +116,10 @@ pub(crate) trait Rules: Sync {
 ///
 /// # Errors
 /// [`Error::UnknownFormat`] when they are in none that this version reads; it says which one they look like.
-pub(crate) fn detect(messages: &[Value<'_>]) -> Result<Format> {
+pub(crate) fn detect(messages: &[Value<'_>]) -> Boxed<Format> {
     for (index, message) in messages.iter().enumerate() {
         if let Some(other) = looks_like(message) {
-            return Err(Error::UnknownFormat {
+            return Err(Box::new(Error::UnknownFormat {
                 index: Some(index),
                 looks_like: Some(other.to_owned()),
                 reason: format!(
@@ -127,7 +127,7 @@ pub(crate) fn detect(messages: &[Value<'_>]) -> Result<Format> {
                      it reads {}",
                     Format::OpenAiChat.name()
                 ),
-            });
+            }));
         }
     }
     Ok(Format::OpenAiChat)

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::fmt::Arguments;
 
 use super::{Action, Finding, Mended, Placed, Rules, attachment};
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error};
 use crate::message::{Message, Part, PartKind, Path, Role};
 use crate::order::{Places, sorted_by};
 use crate::text::clip;
@@ -23,7 +23,7 @@ pub(crate) const NO_RESULT: &str = "[no result was recorded for this call]";
 pub(super) struct OpenAiChat;
 
 impl Rules for OpenAiChat {
-    fn parse<'a>(&self, index: usize, value: Value<'a>) -> Result<Message<'a>> {
+    fn parse<'a>(&self, index: usize, value: Value<'a>) -> Boxed<Message<'a>> {
         parse(index, value)
     }
 
@@ -72,91 +72,89 @@ fn role_of(name: &str) -> Option<Role> {
 // ---------------------------------------------------------------------------------------------------------- parsing
 
 /// The fields that are read; everything else is only echoed.
+const FIELDS: [&str; 10] = [
+    "role",
+    "content",
+    "tool_calls",
+    "tool_call_id",
+    "name",
+    "function_call",
+    "refusal",
+    "audio",
+    "reasoning_content",
+    "reasoning",
+];
+
+/// Their values, in that order. (A list, since ten fields of a struct would be dropped one by one on every way out.)
 #[derive(Default)]
-struct Read<'a> {
-    role: Option<Value<'a>>,
-    content: Option<Value<'a>>,
-    tool_calls: Option<Value<'a>>,
-    tool_call_id: Option<Value<'a>>,
-    name: Option<Value<'a>>,
-    function_call: Option<Value<'a>>,
-    refusal: Option<Value<'a>>,
-    audio: Option<Value<'a>>,
-    reasoning_content: Option<Value<'a>>,
-    reasoning: Option<Value<'a>>,
-}
+struct Read<'a>([Option<Value<'a>>; FIELDS.len()]);
 
 impl<'a> Read<'a> {
-    fn new(index: usize, fields: Vec<(Cow<'a, str>, Value<'a>)>) -> Result<Self> {
+    fn new(index: usize, fields: Vec<(Cow<'a, str>, Value<'a>)>) -> Boxed<Self> {
         let mut read = Self::default();
         // In order, so that the last of two equal keys counts, as in JavaScript.
         for (name, value) in fields {
-            let place = match name.as_ref() {
-                "role" => &mut read.role,
-                "content" => &mut read.content,
-                "tool_calls" => &mut read.tool_calls,
-                "tool_call_id" => &mut read.tool_call_id,
-                "name" => &mut read.name,
-                "function_call" => &mut read.function_call,
-                "refusal" => &mut read.refusal,
-                "audio" => &mut read.audio,
-                "reasoning_content" => &mut read.reasoning_content,
-                "reasoning" => &mut read.reasoning,
-                _ => continue,
-            };
+            let Some(place) = read.place(&name) else { continue };
             if is_too_deep(&value) {
-                return Err(Error::TooDeep { index, field: name.into_owned() });
+                return Err(Error::TooDeep { index, field: name.into_owned() }.into());
             }
             *place = if matches!(value, Value::Null) { None } else { Some(value) };
         }
         Ok(read)
     }
+
+    fn place(&mut self, name: &str) -> Option<&mut Option<Value<'a>>> {
+        let at = FIELDS.iter().position(|field| *field == name)?;
+        self.0.get_mut(at)
+    }
+
+    #[inline(never)]
+    fn take(&mut self, name: &str) -> Option<Value<'a>> {
+        self.place(name)?.take()
+    }
 }
 
-fn parse(index: usize, value: Value<'_>) -> Result<Message<'_>> {
+fn parse(index: usize, value: Value<'_>) -> Boxed<Message<'_>> {
     let Value::Object(fields) = value else {
-        return Err(Error::InvalidInput {
-            index: Some(index),
-            field: None,
-            reason: format!("is {}, but a message must be an object", value.describe()),
-        });
+        let what = value.describe();
+        return Err(Error::input(Some(index), format_args!("is {what}, but a message must be an object")));
     };
-    let read = Read::new(index, fields)?;
+    let mut read = Read::new(index, fields)?;
     let missing =
         |field: &str, why: &str| Error::field(index, format_args!("{field}"), format_args!("is missing{why}"));
 
-    let role_name = text(index, "role", read.role)?.ok_or_else(|| missing("role", ""))?;
+    let role_name = text(index, "role", read.take("role"))?.ok_or_else(|| missing("role", ""))?;
     let role = role_of(&role_name).ok_or_else(|| {
         let known = "system, developer, user, assistant, tool or function";
         let found = clip(&role_name, 40);
         Error::field(index, format_args!("role"), format_args!("is \"{found}\", but must be {known}"))
     })?;
-    let name = text(index, "name", read.name)?;
+    let name = text(index, "name", read.take("name"))?;
 
     let mut parts = Vec::new();
     // Reasoning that compatible providers want back is part of what the model reads.
-    for (field, value) in REASONING.into_iter().zip([read.reasoning_content, read.reasoning]) {
-        if let Some(Value::String(text)) = value {
+    for field in REASONING {
+        if let Some(Value::String(text)) = read.take(field) {
             parts.push(Part { kind: PartKind::Hidden(text), path: Path::Field(field) });
         }
     }
-    if let Some(value) = read.content {
+    if let Some(value) = read.take("content") {
         parse_content(index, role, value, &mut parts)?;
     }
-    if let Some(text) = text(index, "refusal", read.refusal)? {
+    if let Some(text) = text(index, "refusal", read.take("refusal"))? {
         parts.push(Part { kind: PartKind::Hidden(text), path: Path::Field("refusal") });
     }
-    if let Some(audio) = &read.audio {
-        parts.push(Part { kind: attachment::spoken(audio), path: Path::Field("audio") });
+    if let Some(audio) = read.take("audio") {
+        parts.push(Part { kind: attachment::spoken(&audio), path: Path::Field("audio") });
     }
-    if let Some(calls) = read.tool_calls {
+    if let Some(calls) = read.take("tool_calls") {
         if role != Role::Assistant {
             let field = format_args!("tool_calls");
             return Err(Error::field(index, field, format_args!("is allowed only in assistant messages")));
         }
         parse_calls(index, calls, &mut parts)?;
     }
-    if let Some(call) = read.function_call {
+    if let Some(call) = read.take("function_call") {
         // A legacy call has no id; its answer refers to it by name.
         let id = Cow::Borrowed("");
         let name = required(index, &call, "name", format_args!("function_call.name"))?;
@@ -170,7 +168,7 @@ fn parse(index: usize, value: Value<'_>) -> Result<Message<'_>> {
     } else if role_name == "function" {
         Some(name.clone().ok_or_else(|| missing("name", "; a function message needs the name of the function"))?)
     } else {
-        let id = text(index, "tool_call_id", read.tool_call_id)?;
+        let id = text(index, "tool_call_id", read.take("tool_call_id"))?;
         let why = "; a tool result needs the id of the call that it answers";
         Some(id.ok_or_else(|| missing("tool_call_id", why))?)
     };
@@ -189,11 +187,11 @@ fn is_too_deep(value: &Value<'_>) -> bool {
 
 #[cold]
 #[inline(never)]
-fn wrong(index: usize, field: Arguments<'_>, value: &Value<'_>, must: &str) -> Error {
+fn wrong(index: usize, field: Arguments<'_>, value: &Value<'_>, must: &str) -> Box<Error> {
     Error::field(index, field, format_args!("is {}, but must be {must}", value.describe()))
 }
 
-fn text<'a>(index: usize, field: &str, value: Option<Value<'a>>) -> Result<Option<Cow<'a, str>>> {
+fn text<'a>(index: usize, field: &str, value: Option<Value<'a>>) -> Boxed<Option<Cow<'a, str>>> {
     match value {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -202,7 +200,7 @@ fn text<'a>(index: usize, field: &str, value: Option<Value<'a>>) -> Result<Optio
 }
 
 /// The text of a field that has to be there.
-fn required<'a>(index: usize, owner: &Value<'a>, name: &str, field: Arguments<'_>) -> Result<Cow<'a, str>> {
+fn required<'a>(index: usize, owner: &Value<'a>, name: &str, field: Arguments<'_>) -> Boxed<Cow<'a, str>> {
     match owner.get(name) {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(other) => Err(wrong(index, field, other, "a string")),
@@ -210,7 +208,7 @@ fn required<'a>(index: usize, owner: &Value<'a>, name: &str, field: Arguments<'_
     }
 }
 
-fn parse_content<'a>(index: usize, role: Role, value: Value<'a>, parts: &mut Vec<Part<'a>>) -> Result<()> {
+fn parse_content<'a>(index: usize, role: Role, value: Value<'a>, parts: &mut Vec<Part<'a>>) -> Boxed<()> {
     let wrap = |text| if role == Role::Tool { PartKind::ToolResult(text) } else { PartKind::Text(text) };
     let items = match value {
         Value::String(text) => {
@@ -255,7 +253,7 @@ fn parse_content<'a>(index: usize, role: Role, value: Value<'a>, parts: &mut Vec
     Ok(())
 }
 
-fn parse_calls<'a>(index: usize, value: Value<'a>, parts: &mut Vec<Part<'a>>) -> Result<()> {
+fn parse_calls<'a>(index: usize, value: Value<'a>, parts: &mut Vec<Part<'a>>) -> Boxed<()> {
     let Value::Array(calls) = value else {
         return Err(wrong(index, format_args!("tool_calls"), &value, "an array"));
     };

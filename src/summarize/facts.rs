@@ -23,11 +23,18 @@ const MOST: usize = 120;
 
 impl Distinct {
     pub(super) fn add(&mut self, item: &str) {
+        if !self.has_room() {
+            return;
+        }
         let print = fingerprint(item);
-        if self.items.len() < MOST && !self.seen.contains(&print) {
+        if !self.seen.contains(&print) {
             self.seen.push(print);
             self.items.push(item.to_owned());
         }
+    }
+
+    fn has_room(&self) -> bool {
+        self.items.len() < MOST
     }
 
     pub(super) fn items(&self) -> &[String] {
@@ -35,32 +42,101 @@ impl Distinct {
     }
 }
 
+/// What a byte means to the search.
+const DELIMITER: u8 = 1;
+const LINE_END: u8 = 2;
+/// Paths, identifiers and addresses hold at least one of these.
+const TELLING: u8 = 4;
+const NOT_ASCII: u8 = 8;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[allow(clippy::cast_possible_truncation)]
+        let char = byte as u8;
+        // The index runs over the array's own length.
+        #[allow(clippy::indexing_slicing)]
+        {
+            classes[byte] = match char {
+                b'\n' => DELIMITER | LINE_END,
+                b' ' | b'\t' | b'\r' | b'"' | b'\'' | b'`' | b',' | b';' | b'(' | b')' | b'[' | b']' | b'{' | b'}'
+                | b'<' | b'>' | b'|' | b'=' => DELIMITER,
+                b'0'..=b'9' | b'/' | b'.' | b'@' => TELLING,
+                128.. => NOT_ASCII,
+                _ => 0,
+            };
+        }
+        byte += 1;
+    }
+    classes
+};
+
 impl Facts {
-    /// Reads one text. The cost is linear in its length.
+    /// Reads one text, in one pass over its bytes: most words hold nothing telling and cost no more than that.
     pub(super) fn read(&mut self, text: &str) {
-        for line in text.lines() {
-            let line = line.trim();
-            if is_error(line) {
-                self.errors.add(clip(line, 160));
+        let (mut line, mut word, mut seen, mut error) = (0, 0, 0, false);
+        // A line end after the last byte closes what is open.
+        for (at, byte) in text.bytes().chain([b'\n']).enumerate() {
+            let class = CLASSES.get(usize::from(byte)).copied().unwrap_or_default();
+            if class & DELIMITER == 0 {
+                seen |= class;
+                continue;
             }
-            for word in line.split(|c: char| c.is_whitespace() || "\"'`,;()[]{}<>|=".contains(c)) {
-                let word = word.trim_end_matches(['.', ':', '!', '?']).trim_start_matches([':', '.', '#', '*']);
-                if !(4..=120).contains(&word.len()) || !word.is_ascii() {
-                    continue;
+            if at > word && seen & NOT_ASCII == 0 {
+                error |= self.word(text.get(word..at).unwrap_or_default(), seen & TELLING != 0);
+            }
+            (word, seen) = (at + 1, 0);
+            if class & LINE_END != 0 {
+                if error {
+                    self.errors.add(clip(text.get(line..at).unwrap_or_default().trim_ascii(), 160));
                 }
-                if is_path(word) {
-                    self.files.add(word);
-                } else if is_id(word) {
-                    self.ids.add(word);
-                }
+                (line, error) = (at + 1, false);
             }
         }
     }
+
+    /// Files a word away; returns whether it speaks of an error.
+    fn word(&mut self, word: &str, telling: bool) -> bool {
+        let word = word.trim_end_matches(['.', ':', '!', '?']);
+        if telling && (4..=120).contains(&word.len()) {
+            let word = word.trim_start_matches([':', '.', '#', '*']);
+            if self.files.has_room() && is_path(word) {
+                self.files.add(word);
+            } else if self.ids.has_room() && is_id(word) {
+                self.ids.add(word);
+            }
+        }
+        word.len() >= 5 && is_error(word)
+    }
 }
 
-fn is_error(line: &str) -> bool {
-    let head = clip(line, 200).to_ascii_lowercase();
-    ["error", "exception", "traceback", "failed", "fatal", "panicked"].iter().any(|word| find(&head, word).is_some())
+/// Whether a word ends like one of an error. The last letter rules most words out.
+fn is_error(word: &str) -> bool {
+    let ending: &[&str] = match word.bytes().last() {
+        Some(b'r' | b'R') => &["error"],
+        Some(b's' | b'S') => &["errors", "exceptions"],
+        Some(b'n' | b'N') => &["exception"],
+        Some(b'd' | b'D') => &["failed", "panicked"],
+        Some(b'e' | b'E') => &["failure"],
+        Some(b'l' | b'L') => &["fatal"],
+        Some(b'k' | b'K') => &["traceback"],
+        _ => return false,
+    };
+    ending.iter().any(|ending| {
+        let tail = word.len().checked_sub(ending.len()).and_then(|at| word.get(at..));
+        tail.is_some_and(|tail| tail.eq_ignore_ascii_case(ending))
+    })
+}
+
+/// Whether a word is made of letters, digits and these marks. (Searching bytes: `str::contains` brings the matcher for
+/// substrings and its error messages along.)
+fn consists_of(word: &str, marks: &[u8]) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_alphanumeric() || marks.contains(&byte))
+}
+
+fn holds(word: &str, mark: u8) -> bool {
+    word.as_bytes().contains(&mark)
 }
 
 /// A URL, or names joined by slashes of which the last has an extension or which begins at a root.
@@ -68,26 +144,23 @@ fn is_path(word: &str) -> bool {
     if find(word, "://").is_some() {
         return true;
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "/._-+@~\\".contains(c);
-    if !word.chars().all(allowed) || !word.chars().any(|c| c.is_ascii_alphabetic()) {
+    let letter = |text: &str| text.bytes().any(|byte| byte.is_ascii_alphabetic());
+    if !consists_of(word, b"/._-+@~\\") || !letter(word) {
         return false;
     }
     let dot = word.bytes().rposition(|byte| byte == b'.').and_then(|at| word.get(..at).zip(word.get(at + 1..)));
     let extension = dot.is_some_and(|(stem, ext)| {
-        !stem.is_empty()
-            && (1..=5).contains(&ext.len())
-            && ext.chars().all(|c| c.is_ascii_alphanumeric())
-            && ext.chars().any(|c| c.is_ascii_alphabetic())
+        !stem.is_empty() && (1..=5).contains(&ext.len()) && consists_of(ext, b"") && letter(ext)
     });
     let rooted = word.starts_with(['/', '~']) || word.starts_with("./") || word.starts_with("../");
-    if word.contains('/') { extension || rooted } else { extension && !word.contains('@') }
+    if holds(word, b'/') { extension || rooted } else { extension && !holds(word, b'@') }
 }
 
 /// Letters with digits, long numbers, mail addresses.
 fn is_id(word: &str) -> bool {
-    let digits = word.chars().filter(char::is_ascii_digit).count();
-    let letters = word.chars().filter(char::is_ascii_alphabetic).count();
-    let mail = word.contains('@') && word.contains('.') && letters > 3;
-    let joined = word.chars().all(|c| c.is_ascii_alphanumeric() || "_-.@#".contains(c));
+    let digits = word.bytes().filter(u8::is_ascii_digit).count();
+    let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();
+    let mail = holds(word, b'@') && holds(word, b'.') && letters > 3;
+    let joined = consists_of(word, b"_-.@#");
     mail || (joined && ((digits >= 2 && letters >= 1 && word.len() >= 5) || (digits >= 5 && letters == 0)))
 }

@@ -6,7 +6,7 @@ use crate::format::Format;
 use crate::transcript::layout::Layout;
 
 /// One step of a path into a message's JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Step {
     /// A position in a list.

@@ -3,7 +3,7 @@
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error};
 
 /// In view order, where each message comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +95,7 @@ impl Layout {
 
     /// How to rebuild `sources` messages from a view of this layout that holds `given` messages: those after the
     /// view's end were appended later and stay at the end.
-    pub(crate) fn restore(&self, sources: usize, given: usize) -> Result<Vec<Span>> {
+    pub(crate) fn restore(&self, sources: usize, given: usize) -> Boxed<Vec<Span>> {
         let broken = || Error::cannot_undo(None, "the patch contradicts itself");
         // `sources` comes from a patch that may have been tampered with: a patch cannot have left out more than it lists.
         let mut place: Vec<Option<usize>> = Vec::new();

@@ -62,27 +62,29 @@ impl<'a> Transcript<'a> {
         let given: Vec<u64> = messages.iter().map(|message| message_tokens(counter, message)).collect();
         let Mended { order, findings } = format.rules().mend(&messages);
         let mut messages: Vec<Option<Message<'a>>> = messages.into_iter().map(Some).collect();
-        let slots: Vec<Slot<'a>> = order
-            .into_iter()
-            .filter_map(|placed| match placed {
+        let mut slots: Vec<Slot<'a>> = Vec::with_capacity(order.len());
+        for placed in order {
+            let (message, source, changes, inserted) = match placed {
                 Placed::Source(index) => {
-                    let message = messages.get_mut(index)?.take()?;
+                    let Some(message) = messages.get_mut(index).and_then(Option::take) else { continue };
                     let tokens = given.get(index).copied().unwrap_or_default();
-                    Some(slot(message, Some(index), Vec::new(), None, tokens))
+                    slots.push(slot(message, Some(index), Vec::new(), None, tokens));
+                    continue;
                 }
-                Placed::Changed { index, message, changes } => {
-                    let tokens = message_tokens(counter, &message);
-                    Some(slot(message, Some(index), changes, None, tokens))
-                }
-                Placed::Added { message, inserted } => {
-                    let tokens = message_tokens(counter, &message);
-                    Some(slot(message, None, Vec::new(), Some(inserted), tokens))
-                }
-            })
-            .collect();
+                Placed::Changed { index, message, changes } => (message, Some(index), changes, None),
+                Placed::Added { message, inserted } => (message, None, Vec::new(), Some(inserted)),
+            };
+            let tokens = message_tokens(counter, &message);
+            slots.push(slot(message, source, changes, inserted, tokens));
+        }
         let repairs = findings.into_iter().map(|finding| repair(finding, &given, &slots)).collect();
         let units = group(&slots);
         Self { format, sources, given_tokens: given.iter().sum(), slots, units, repairs }
+    }
+
+    /// The slots of a unit, or of any other range.
+    pub(crate) fn slots_in(&self, range: &Range<usize>) -> &[Slot<'a>] {
+        self.slots.get(range.clone()).unwrap_or_default()
     }
 
     /// The last unit, if it holds tool calls: the model has not spoken since.

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use js_sys::JSON;
+use serde::Serialize as _;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -38,17 +38,16 @@ pub fn bench_in_serde(value: JsValue) -> Result<usize, JsValue> {
     Ok(size(&tree.0))
 }
 
-/// Outward, the way in use: `serde-wasm-bindgen` builds the objects.
+/// Outward with `serde-wasm-bindgen`, which builds the objects property by property.
 #[wasm_bindgen]
 pub fn bench_out_serde(edits: usize) -> Result<JsValue, JsValue> {
-    out(&sample(edits)).map_err(JsValue::from)
+    Ok(sample(edits).serialize(&serde_wasm_bindgen::Serializer::json_compatible())?)
 }
 
-/// Outward as JSON text, which the engine parses.
+/// Outward, the way in use: JSON text, which the engine parses.
 #[wasm_bindgen]
 pub fn bench_out_json(edits: usize) -> Result<JsValue, JsValue> {
-    let text = serde_json::to_string(&sample(edits)).map_err(|error| error.to_string())?;
-    JSON::parse(&text)
+    out(&sample(edits)).map_err(JsValue::from)
 }
 
 /// Edits as a long compaction has them.

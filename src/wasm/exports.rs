@@ -13,7 +13,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::api;
-use crate::error::Error;
+use crate::error::Boxed;
 use crate::format::Format;
 use crate::options::{self, FitOptions};
 use crate::value::Value;
@@ -47,26 +47,20 @@ pub fn input_reserve(bytes: usize) -> *const u8 {
 /// `fit` and `plan`: report, patch and recipe.
 #[wasm_bindgen]
 pub fn fit(length: usize, counter: Option<Function>) -> Answer {
-    let input = Input::take(length);
-    let counter = Counter::new(counter);
-    answer(|| {
-        let [messages, system, tools, options, previous] = wire::decode_roots(&input)?;
+    call(length, counter, |roots, counter| {
+        let [messages, system, tools, options, previous] = wire::exactly(roots)?;
         let mut options = FitOptions::from_value(&options)?;
         options.previous = given(previous).map(|patch| records::patch("previous", &patch)).transpose()?;
         let input = api::Input { messages, system: given(system), tools: given(tools) };
-        let outcome = api::fit(input, &options, &counter);
-        // A counter that failed explains whatever else went wrong.
-        counter.check()?;
-        out(&Slim::from(&outcome?))
+        out(&Slim::from(&api::fit(input, &options, counter)?))
     })
 }
 
 /// `apply`: the recipe of a plan, whose report and patch the shell has.
 #[wasm_bindgen]
 pub fn apply(length: usize) -> Answer {
-    let input = Input::take(length);
-    answer(|| {
-        let [messages, plan] = wire::decode_roots(&input)?;
+    call(length, None, |roots, _| {
+        let [messages, plan] = wire::exactly(roots)?;
         out(&api::apply(messages, &records::plan(&plan)?)?)
     })
 }
@@ -74,30 +68,26 @@ pub fn apply(length: usize) -> Answer {
 /// `undo`: where each original message comes from.
 #[wasm_bindgen]
 pub fn undo(length: usize) -> Answer {
-    let input = Input::take(length);
-    answer(|| {
-        let [messages, patch] = wire::decode_roots(&input)?;
+    call(length, None, |roots, _| {
+        let [messages, patch] = wire::exactly(roots)?;
         out(&api::undo(messages, &records::current_patch(&patch)?)?)
     })
 }
 
 /// Whether these are the messages that a patch was made from.
 #[wasm_bindgen]
-pub fn is_source(length: usize) -> Result<bool, JsValue> {
-    let input = Input::take(length);
-    let asked = || -> Result<bool, Failure> {
-        let [messages, patch] = wire::decode_roots(&input)?;
-        Ok(api::is_source(messages, &records::current_patch(&patch)?))
-    };
-    Ok(asked()?)
+pub fn is_source(length: usize) -> Answer {
+    call(length, None, |roots, _| {
+        let [messages, patch] = wire::exactly(roots)?;
+        Ok(JsValue::from_bool(api::is_source(messages, &records::current_patch(&patch)?)))
+    })
 }
 
 /// `validate`: violations.
 #[wasm_bindgen]
 pub fn validate(length: usize) -> Answer {
-    let input = Input::take(length);
-    answer(|| {
-        let [messages, format] = wire::decode_roots(&input)?;
+    call(length, None, |roots, _| {
+        let [messages, format] = wire::exactly(roots)?;
         out(&api::validate(messages, read_format(&format)?)?)
     })
 }
@@ -105,39 +95,33 @@ pub fn validate(length: usize) -> Answer {
 /// `repair`: repairs and recipe.
 #[wasm_bindgen]
 pub fn repair(length: usize) -> Answer {
-    let input = Input::take(length);
-    answer(|| {
-        let [messages, format] = wire::decode_roots(&input)?;
-        out(&api::repair(messages, read_format(&format)?, &Counter::new(None))?)
+    call(length, None, |roots, counter| {
+        let [messages, format] = wire::exactly(roots)?;
+        out(&api::repair(messages, read_format(&format)?, counter)?)
     })
 }
 
 /// `countTokens`: tokens of a text, a message or messages.
 #[wasm_bindgen]
-pub fn count(length: usize, counter: Option<Function>) -> Result<f64, JsValue> {
-    let input = Input::take(length);
-    let counter = Counter::new(counter);
-    let tokens = || -> Result<f64, Failure> {
-        let [value, format] = wire::decode_roots(&input)?;
+pub fn count(length: usize, counter: Option<Function>) -> Answer {
+    call(length, counter, |roots, counter| {
+        let [value, format] = wire::exactly(roots)?;
         let format = read_format(&format)?;
         let tokens = match &value {
-            Value::String(text) => api::count_text(text, &counter),
-            _ => api::count_messages(value, format, &counter)?,
+            Value::String(text) => api::count_text(text, counter),
+            _ => api::count_messages(value, format, counter)?,
         };
-        counter.check()?;
         #[expect(clippy::cast_precision_loss, reason = "the input is far too small for 2^53 tokens")]
         let tokens = tokens as f64;
-        Ok(tokens)
-    };
-    Ok(tokens()?)
+        Ok(JsValue::from_f64(tokens))
+    })
 }
 
 /// `detectFormat`: the name of the format.
 #[wasm_bindgen]
 pub fn detect_format(length: usize) -> Answer {
-    let input = Input::take(length);
-    answer(|| {
-        let [messages] = wire::decode_roots(&input)?;
+    call(length, None, |roots, _| {
+        let [messages] = wire::exactly(roots)?;
         out(&api::detect_format(messages)?)
     })
 }
@@ -150,14 +134,24 @@ pub fn trap() {
     panic!("a deliberate trap");
 }
 
-fn answer(call: impl FnOnce() -> Result<JsValue, Failure>) -> Answer {
-    call().map_err(JsValue::from)
+/// One call, with what all of them have in common. (Not generic, so that it is there once.)
+#[inline(never)]
+fn call(
+    length: usize,
+    counter: Option<Function>,
+    run: fn(Vec<Value<'_>>, &Counter) -> Result<JsValue, Failure>,
+) -> Answer {
+    let input = Input::take(length);
+    let counter = Counter::new(counter);
+    let answer = wire::decode_roots(&input).map_err(Failure::from).and_then(|roots| run(roots, &counter));
+    // A counter that failed explains whatever else went wrong.
+    counter.check().map_err(Failure::from).and(answer).map_err(JsValue::from)
 }
 
 fn given(value: Value<'_>) -> Option<Value<'_>> {
     if matches!(value, Value::Null) { None } else { Some(value) }
 }
 
-fn read_format(name: &Value<'_>) -> Result<Option<Format>, Error> {
+fn read_format(name: &Value<'_>) -> Boxed<Option<Format>> {
     if matches!(name, Value::Null) { Ok(None) } else { options::read_format(name).map(Some) }
 }

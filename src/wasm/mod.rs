@@ -1,9 +1,11 @@
 //! The border to JavaScript. No logic: what the shell wrote is decoded, the core is called, the result is handed out.
 //!
-//! The whole input of a call crosses as one flat buffer in wasm memory (see [`wire`]); results cross as objects (see
-//! [`outward`]). `docs/border.md` has the measurements behind both.
+//! The whole input of a call crosses as one flat buffer in wasm memory (see [`wire`]); results cross as JSON text that
+//! the engine makes objects of (see [`outward`]). `docs/border.md` has the measurements behind both.
 
 // Plain Rust, tested natively and used by the border alone.
+#[cfg(any(target_family = "wasm", test))]
+mod json;
 #[cfg(any(target_family = "wasm", test))]
 mod records;
 #[cfg(any(target_family = "wasm", test))]

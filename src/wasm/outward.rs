@@ -1,25 +1,36 @@
 //! How results and errors leave.
 
+// wasm-bindgen expands to the unsafe calls that a WebAssembly import takes; nothing here is unsafe by hand.
+#![allow(unsafe_code)]
+
 use serde::Serialize;
-use serde_wasm_bindgen::Serializer;
 use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::api;
 use crate::error::{Breakdown, Error};
 use crate::format::Format;
 use crate::transcript::{Patch, Recipe, Report, SourceMark, ViewMark};
+use crate::wasm::json::{self, Unsupported};
 use crate::wasm::wire::WireError;
+
+#[wasm_bindgen]
+extern "C" {
+    /// The engine's reader. It gets only what `json` wrote.
+    #[wasm_bindgen(js_namespace = JSON)]
+    fn parse(text: &str) -> JsValue;
+}
 
 /// Why a call failed.
 pub(super) enum Failure {
     /// Something the caller can act on.
-    Core(Error),
+    Core(Box<Error>),
     /// A bug on our side.
     Internal(String),
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
+impl From<Box<Error>> for Failure {
+    fn from(error: Box<Error>) -> Self {
         Self::Core(error)
     }
 }
@@ -30,9 +41,15 @@ impl From<WireError> for Failure {
     }
 }
 
-/// Hands a result to JavaScript as the object that its JSON would be (`docs/border.md` compares the ways).
+impl From<Unsupported> for Failure {
+    fn from(error: Unsupported) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+/// Hands a result to JavaScript as the object that its JSON stands for (`docs/border.md` compares the ways).
 pub(super) fn out<T: Serialize>(value: &T) -> Result<JsValue, Failure> {
-    value.serialize(&Serializer::json_compatible()).map_err(|error| Failure::Internal(error.to_string()))
+    Ok(parse(&json::text(value)?))
 }
 
 /// An outcome without what it says twice: a patch has the edits and repairs of its report.

@@ -3,7 +3,7 @@
 //! They cross on the flat wire like everything else and are read field by field here: the general JSON reader behind
 //! `Deserialize` would be a third of the module's code (natively it is used, and there it costs nothing).
 
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error};
 use crate::format::Format;
 use crate::transcript::{
     Change, Edit, Layout, LayoutItem, Patch, Plan, RECORD_VERSION, Repair, Report, SourceMark, Step, Tier, ViewMark,
@@ -11,22 +11,22 @@ use crate::transcript::{
 use crate::value::Value;
 
 /// The patch in option `option`.
-pub(super) fn patch(option: &str, value: &Value<'_>) -> Result<Patch> {
+pub(super) fn patch(option: &str, value: &Value<'_>) -> Boxed<Patch> {
     Reader { option, made_by: "`fit` or `apply`" }.patch(value)
 }
 
 /// The patch of an undo, which must be of this version. (A `previous` of another version is merely ignored.)
-pub(super) fn current_patch(value: &Value<'_>) -> Result<Patch> {
+pub(super) fn current_patch(value: &Value<'_>) -> Boxed<Patch> {
     let patch = patch("patch", value)?;
     if patch.version == RECORD_VERSION {
         Ok(patch)
     } else {
-        Err(Error::CannotUndo { index: None, reason: "the patch was made by another version of Epitome".into() })
+        Err(Error::cannot_undo(None, "the patch was made by another version of Epitome"))
     }
 }
 
 /// The plan in option `plan`, as far as carrying it out needs it: the shell keeps the report.
-pub(super) fn plan(value: &Value<'_>) -> Result<Plan> {
+pub(super) fn plan(value: &Value<'_>) -> Boxed<Plan> {
     let reader = Reader { option: "plan", made_by: "`plan`" };
     let report = reader.field(value, "report")?;
     let patch = reader.patch(reader.field(value, "patch")?)?;
@@ -59,7 +59,7 @@ struct Reader<'o> {
 }
 
 impl Reader<'_> {
-    fn patch(&self, value: &Value<'_>) -> Result<Patch> {
+    fn patch(&self, value: &Value<'_>) -> Boxed<Patch> {
         let source = self.field(value, "source")?;
         let view = self.field(value, "view")?;
         Ok(Patch {
@@ -79,7 +79,7 @@ impl Reader<'_> {
         })
     }
 
-    fn layout_item(&self, value: &Value<'_>) -> Result<LayoutItem> {
+    fn layout_item(&self, value: &Value<'_>) -> Boxed<LayoutItem> {
         let wrong = || self.wrong("layout");
         Ok(match value {
             Value::Null => LayoutItem::Inserted,
@@ -91,7 +91,7 @@ impl Reader<'_> {
         })
     }
 
-    fn edit(&self, value: &Value<'_>) -> Result<Edit> {
+    fn edit(&self, value: &Value<'_>) -> Boxed<Edit> {
         let kind = self.text(value, "kind")?;
         Ok(match kind.as_str() {
             "prune" | "shrink" => {
@@ -121,7 +121,7 @@ impl Reader<'_> {
         })
     }
 
-    fn change(&self, value: &Value<'_>) -> Result<Change> {
+    fn change(&self, value: &Value<'_>) -> Boxed<Change> {
         let path = self.list(value, "path", |step| match step {
             Value::String(key) => Ok(Step::Key(key.as_ref().to_owned())),
             other => whole(other).map(Step::Index).ok_or_else(|| self.wrong("path")),
@@ -133,7 +133,7 @@ impl Reader<'_> {
         Ok(Change { path, value: text, remove: matches!(value.get("remove"), Some(Value::Bool(true))) })
     }
 
-    fn repair(&self, value: &Value<'_>) -> Result<Repair> {
+    fn repair(&self, value: &Value<'_>) -> Boxed<Repair> {
         let field = value.get_some("field").map(|_| self.text(value, "field")).transpose()?;
         Ok(Repair {
             rule: self.text(value, "rule")?,
@@ -146,7 +146,7 @@ impl Reader<'_> {
         })
     }
 
-    fn tier(&self, report: &Value<'_>) -> Result<Tier> {
+    fn tier(&self, report: &Value<'_>) -> Boxed<Tier> {
         match self.text(report, "tier")?.as_str() {
             "none" => Ok(Tier::None),
             "soft" => Ok(Tier::Soft),
@@ -155,19 +155,22 @@ impl Reader<'_> {
         }
     }
 
-    fn version(&self, value: &Value<'_>) -> Result<u32> {
+    fn version(&self, value: &Value<'_>) -> Boxed<u32> {
         u32::try_from(self.index(value, "version")?).map_err(|_| self.wrong("version"))
     }
 
-    fn text(&self, value: &Value<'_>, name: &'static str) -> Result<String> {
+    #[inline(never)]
+    fn text(&self, value: &Value<'_>, name: &'static str) -> Boxed<String> {
         self.field(value, name)?.as_str().map(str::to_owned).ok_or_else(|| self.wrong(name))
     }
 
-    fn tokens(&self, value: &Value<'_>, name: &'static str) -> Result<u64> {
+    #[inline(never)]
+    fn tokens(&self, value: &Value<'_>, name: &'static str) -> Boxed<u64> {
         self.index(value, name).map(|number| number as u64)
     }
 
-    fn index(&self, value: &Value<'_>, name: &'static str) -> Result<usize> {
+    #[inline(never)]
+    fn index(&self, value: &Value<'_>, name: &'static str) -> Boxed<usize> {
         whole(self.field(value, name)?).ok_or_else(|| self.wrong(name))
     }
 
@@ -175,8 +178,8 @@ impl Reader<'_> {
         &self,
         value: &Value<'_>,
         name: &'static str,
-        mut read: impl FnMut(&Value<'_>) -> Result<T>,
-    ) -> Result<Vec<T>> {
+        mut read: impl FnMut(&Value<'_>) -> Boxed<T>,
+    ) -> Boxed<Vec<T>> {
         let items = self.field(value, name)?.as_array().ok_or_else(|| self.wrong(name))?;
         // A plain loop: collecting into a `Result` would bring its machinery along once per kind of item.
         let mut list = Vec::with_capacity(items.len());
@@ -186,11 +189,14 @@ impl Reader<'_> {
         Ok(list)
     }
 
-    fn field<'v, 'a>(&self, value: &'v Value<'a>, name: &'static str) -> Result<&'v Value<'a>> {
+    #[inline(never)]
+    fn field<'v, 'a>(&self, value: &'v Value<'a>, name: &'static str) -> Boxed<&'v Value<'a>> {
         value.get_some(name).ok_or_else(|| self.wrong(name))
     }
 
-    fn wrong(&self, field: &'static str) -> Error {
+    #[cold]
+    #[inline(never)]
+    fn wrong(&self, field: &'static str) -> Box<Error> {
         let made_by = self.made_by;
         Error::option(self.option, format_args!("must be what {made_by} returned, but its `{field}` is not"))
     }
@@ -264,7 +270,8 @@ mod tests {
         ] {
             let json = PATCH.replacen(from, to, 1);
             assert_ne!(json, PATCH, "{from}");
-            let Err(Error::InvalidOption { option, reason }) = patch("previous", &value(&json)) else {
+            let Err(Error::InvalidOption { option, reason }) = patch("previous", &value(&json)).map_err(|error| *error)
+            else {
                 panic!("{from} -> {to} was accepted");
             };
             assert_eq!(option, "previous");

@@ -48,12 +48,17 @@ pub(crate) enum WireError {
 
 type Result<T> = std::result::Result<T, WireError>;
 
-/// Decodes a buffer whose root is a list of exactly `N` values.
-pub(crate) fn decode_roots<const N: usize>(bytes: &[u8]) -> Result<[Value<'_>; N]> {
+/// Decodes a buffer whose root is a list.
+pub(crate) fn decode_roots(bytes: &[u8]) -> Result<Vec<Value<'_>>> {
     match decode(bytes)? {
-        Value::Array(roots) => roots.try_into().map_err(|_| WireError::WrongShape),
+        Value::Array(roots) => Ok(roots),
         _ => Err(WireError::WrongShape),
     }
+}
+
+/// The roots of a call that takes `N` of them.
+pub(crate) fn exactly<const N: usize>(roots: Vec<Value<'_>>) -> Result<[Value<'_>; N]> {
+    roots.try_into().map_err(|_| WireError::WrongShape)
 }
 
 /// Decodes one value that fills the whole buffer. Strings are borrowed from it.
@@ -162,7 +167,7 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_WIRE_DEPTH, WireError, decode, decode_roots};
+    use super::{MAX_WIRE_DEPTH, WireError, decode, decode_roots, exactly};
     use crate::value::{HostKind, HostValue, MAX_DEPTH, Value};
 
     fn u32_bytes(number: usize) -> [u8; 4] {
@@ -219,9 +224,10 @@ mod tests {
     #[test]
     fn a_call_gets_exactly_the_roots_it_takes() {
         let bytes = array(&[vec![0], string("é")]);
-        assert_eq!(decode_roots::<2>(&bytes), Ok([Value::Null, Value::String("é".into())]));
-        assert_eq!(decode_roots::<3>(&bytes), Err(WireError::WrongShape));
-        assert_eq!(decode_roots::<1>(&string("x")), Err(WireError::WrongShape));
+        let roots = decode_roots(&bytes).expect("a list");
+        assert_eq!(exactly::<2>(roots.clone()), Ok([Value::Null, Value::String("é".into())]));
+        assert_eq!(exactly::<3>(roots), Err(WireError::WrongShape));
+        assert_eq!(decode_roots(&string("x")), Err(WireError::WrongShape));
     }
 
     #[test]

@@ -196,17 +196,17 @@ fn bind(compiled: &Path, module: &Module, options: &Options, out: &Path) -> Resu
     wasm_bindgen_cli::wasm_bindgen::run_cli_with_args(arguments)
 }
 
-/// Optimises into `named`, keeping symbol names, then strips those from what is shipped.
+/// Optimises twice: into `named` with symbol names, for the list of the largest, and in place without. (Stripping the
+/// names afterwards would write the code anew, one per cent larger.)
 fn optimise(manifest: &Manifest, wasm: &Path, named: &Path) -> Result<()> {
-    let wasm_opt = |arguments: Vec<OsString>| process::npm_bin("binaryen/bin/wasm-opt", arguments).run();
-    let mut arguments: Vec<OsString> = manifest.wasm_opt.args.iter().map(OsString::from).collect();
-    arguments.extend(["-g".into(), wasm.into(), "-o".into(), named.into()]);
-    wasm_opt(arguments)?;
-    let features = manifest.wasm_opt.args.iter().filter(|argument| argument.starts_with("--enable-"));
-    let mut arguments: Vec<OsString> = features.map(OsString::from).collect();
-    arguments.extend(["--strip-debug", "--strip-producers", "--strip-target-features"].map(OsString::from));
-    arguments.extend([named.into(), "-o".into(), wasm.into()]);
-    wasm_opt(arguments)
+    let strip = ["--strip-debug", "--strip-producers", "--strip-target-features"];
+    for (options, output) in [(&["-g"][..], named), (&strip[..], wasm)] {
+        let mut arguments: Vec<OsString> = manifest.wasm_opt.args.iter().map(OsString::from).collect();
+        arguments.extend(options.iter().map(OsString::from));
+        arguments.extend([wasm.into(), "-o".into(), output.into()]);
+        process::npm_bin("binaryen/bin/wasm-opt", arguments).run()?;
+    }
+    Ok(())
 }
 
 /// Fails when the module contains a path of the machine it was built on.
