@@ -60,6 +60,8 @@ const SMALLEST_SUMMARY: u64 = 70;
 const SUMMARY_PERCENT: u64 = 15;
 /// A message of the tail is shrunk to no less than this before older ones are given up, tokens.
 const TAIL_MINIMUM: u64 = 160;
+/// How often messages are cut further, until the last time leaves only the least of each.
+const SHRINK_ROUNDS: usize = 6;
 /// Room worth filling with part of a pruned result, tokens.
 const WORTH_FILLING: u64 = 64;
 
@@ -364,26 +366,34 @@ impl<'t, 'a> Ladder<'t, 'a> {
         let excess = self.total.saturating_sub(target);
         for at in slots {
             let texts = self.text_tokens(at);
-            // Every part keeps the least that can be left of one.
-            let parts = self.message(at).map_or(0, |message| message.texts().count() as u64);
-            self.shrink_slot(at, texts.saturating_sub(excess).max(u64::from(shrink::LEAST) * parts));
+            self.shrink_slot(at, texts.saturating_sub(excess).max(u64::from(shrink::LEAST)));
         }
     }
 
     /// Cuts the largest of these messages to a common size, the largest size with which the view fits, but none below
     /// `least` text tokens.
     fn shrink_to_fit(&mut self, slots: &[usize], target: u64, least: u64) {
-        if self.total <= target {
-            return;
-        }
-        let mut sizes: Vec<(usize, u64)> =
-            slots.iter().filter(|at| self.may_shrink(**at)).map(|at| (*at, self.text_tokens(*at))).collect();
-        let texts: u64 = sizes.iter().map(|(_, size)| size).sum();
-        let room = (target + texts).saturating_sub(self.total);
-        let cap = common_cap(sizes.iter().map(|(_, size)| *size), room).max(least);
-        sizes.retain(|(_, size)| *size > cap);
-        for (at, _) in sizes {
-            self.shrink_slot(at, cap);
+        // A message of several parts keeps something of each and may stay above the common size; then the others have to
+        // give more.
+        for round in 0..SHRINK_ROUNDS {
+            if self.total <= target {
+                return;
+            }
+            let mut sizes: Vec<(usize, u64)> = Vec::new();
+            for at in slots.iter().filter(|at| self.may_shrink(**at)) {
+                sizes.push((*at, self.text_tokens(*at)));
+            }
+            let texts: u64 = sizes.iter().map(|(_, size)| size).sum();
+            let room = (target + texts).saturating_sub(self.total);
+            let cap = common_cap(sizes.iter().map(|(_, size)| *size), room).max(least);
+            let cap = if round + 1 == SHRINK_ROUNDS { least } else { cap };
+            sizes.retain(|(_, size)| *size > cap);
+            for (at, _) in sizes {
+                self.shrink_slot(at, cap);
+            }
+            if cap == least {
+                return;
+            }
         }
     }
 
@@ -427,10 +437,12 @@ impl<'t, 'a> Ladder<'t, 'a> {
 
     /// Cuts the texts of one message so that they have at most `max` tokens together.
     fn shrink_slot(&mut self, at: usize, max: u64) {
-        let Some(mut edited) = self.message(at).cloned() else { return };
+        // From the original, also when it was edited before: cuts of cuts would leave marks of marks.
+        let Some(mut edited) = self.transcript.slots.get(at).map(|slot| slot.message.clone()) else { return };
         let sizes: Vec<u32> = edited.parts.iter().filter_map(Part::text).map(|text| self.counter.count(text)).collect();
         let cap = common_cap(sizes.iter().map(|size| u64::from(*size)), max);
-        let small = u32::try_from(cap).unwrap_or(u32::MAX);
+        // Below the least size there would be nothing left of a part but the mark.
+        let small = u32::try_from(cap).unwrap_or(u32::MAX).max(shrink::LEAST);
         let mut changes = Vec::new();
         for (part, size) in edited.parts.iter_mut().filter(|part| part.text().is_some()).zip(sizes) {
             if size > small
@@ -439,11 +451,6 @@ impl<'t, 'a> Ladder<'t, 'a> {
                 changes.push(Change::set(part.path.steps(), short.clone()));
                 part.set_text(short);
             }
-        }
-        // Of an earlier edit, what is not replaced stays.
-        if let Some(Some(earlier)) = self.edits.get(at) {
-            let kept = earlier.changes.iter().filter(|old| !changes.iter().any(|new| new.path == old.path));
-            changes = kept.cloned().chain(changes.iter().cloned()).collect();
         }
         let tokens = message_tokens(self.counter, &edited);
         if tokens < self.tokens(at) {
