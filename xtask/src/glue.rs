@@ -19,12 +19,9 @@ fn required(name: &str) -> [String; 4] {
 /// What a strict Content-Security-Policy forbids.
 const FORBIDDEN: [&str; 3] = ["new Function", "eval(", "Function("];
 
+/// Drops the instance and everything cached from it, and instantiates the module anew, synchronously: `module`, or the
+/// one that the dropped instance was made from. Handles of the dropped instance are stale afterwards.
 const REINIT: &str = "
-/**
- * Drops the instance and everything cached from it, and instantiates the module anew, synchronously. Handles of the
- * dropped instance are stale afterwards.
- * @param {WebAssembly.Module} [module] the module to use; by default the one the dropped instance was made from
- */
 export function reinit(module) {
     if (module !== undefined) wasmModule = module;
     if (wasmModule === undefined) throw new Error('reinit: there is no module yet');
@@ -49,7 +46,23 @@ pub fn finish(glue: &str, name: &str) -> Result<String> {
         bail!("it already has a `reinit`");
     }
     // The package is type-checked (tests/types), what wasm-bindgen writes is not.
-    Ok(format!("// @ts-nocheck\n{}\n{REINIT}", glue.trim_end()))
+    Ok(format!("// @ts-nocheck\n{}\n{REINIT}", without_comments(glue).trim_end()))
+}
+
+/// The glue without the comments that have lines of their own: every user would load them.
+fn without_comments(glue: &str) -> String {
+    let mut rest = String::with_capacity(glue.len());
+    let mut inside = false;
+    for line in glue.lines() {
+        let text = line.trim_start();
+        inside |= text.starts_with("/**");
+        if !inside && !text.starts_with("//") {
+            rest.push_str(line);
+            rest.push('\n');
+        }
+        inside &= !text.ends_with("*/");
+    }
+    rest
 }
 
 #[cfg(test)]
@@ -69,6 +82,14 @@ mod tests {
         let finished = finish(&glue(), "epitome").expect("known glue");
         assert!(finished.contains("export function reinit(module)"));
         assert!(finish(&finished, "epitome").is_err());
+    }
+
+    #[test]
+    fn comments_are_left_out() {
+        let finished = finish(&format!("/**\n * Doc.\n */\n{}    // why\nlet y = 1; // kept\n", glue()), "epitome");
+        let finished = finished.expect("known glue");
+        assert!(!finished.contains("Doc") && !finished.contains("*/") && !finished.contains("why"));
+        assert!(finished.contains("let y = 1; // kept"));
     }
 
     #[test]
