@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn a_record_reads_as_what_serde_json_writes_of_it() {
         let message = |index: usize| {
-            let role = if index % 2 == 0 { "user" } else { "assistant" };
+            let role = if index.is_multiple_of(2) { "user" } else { "assistant" };
             format!(r#"{{"role":"{role}","content":"{}"}}"#, "some \\\"words\\\" of it. ".repeat(40))
         };
         let messages = format!("[{}]", (0..40).map(message).collect::<Vec<_>>().join(","));

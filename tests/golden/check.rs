@@ -1,6 +1,7 @@
 //! The same input gives the same bytes everywhere. Each case is `NAME.input.json` (`{messages, options}`, written as
 //! `JSON.stringify` writes it) and `NAME.output.json`, the exact text of the fitted messages. The same files are
 //! checked natively, in browsers, in Node and in workerd. `EPITOME_BLESS=1 cargo test --test golden` writes outputs.
+#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
 
 use epitome::{FitOptions, Messages, fit};
 use serde_json::value::RawValue;
