@@ -57,17 +57,17 @@ impl Budget {
     /// What a history of `tokens` calls for: the tier, and the size to bring it down to.
     pub(crate) fn goal(self, limit: u64, tokens: u64, policy: &Policy) -> Goal {
         match self {
-            Self::Limit(_) if tokens <= limit => Goal { tier: Tier::None, target: limit, trigger: limit },
-            Self::Limit(_) => Goal { tier: Tier::Hard, target: limit, trigger: limit },
+            Self::Limit(_) if tokens <= limit => Goal { tier: Tier::None, target: limit, soft: limit, hard: limit },
+            Self::Limit(_) => Goal { tier: Tier::Hard, target: limit, soft: limit, hard: limit },
             Self::Window { .. } => {
                 // Strictly greater, as zeph has it.
                 let (soft, hard) = (share(limit, policy.soft), share(limit, policy.hard));
                 if tokens > hard {
-                    Goal { tier: Tier::Hard, target: share(limit, policy.hard_target), trigger: hard }
+                    Goal { tier: Tier::Hard, target: share(limit, policy.hard_target), soft, hard }
                 } else if tokens > soft {
-                    Goal { tier: Tier::Soft, target: share(limit, policy.soft_target), trigger: soft }
+                    Goal { tier: Tier::Soft, target: share(limit, policy.soft_target), soft, hard }
                 } else {
-                    Goal { tier: Tier::None, target: limit, trigger: limit }
+                    Goal { tier: Tier::None, target: limit, soft: limit, hard: limit }
                 }
             }
         }
@@ -81,20 +81,28 @@ pub(crate) struct Goal {
     pub tier: Tier,
     /// Size to bring the view down to, tokens.
     pub target: u64,
-    /// The size above which this goal is set, tokens.
-    pub trigger: u64,
+    /// The size above which tool results are pruned, tokens.
+    pub soft: u64,
+    /// The size above which messages are hidden, tokens.
+    pub hard: u64,
 }
 
 impl Goal {
     /// The target where `fixed` tokens cannot be given up: the same share of the room above them. Else a history with a
-    /// large fixed part would be compacted a little on every turn, in vain.
+    /// large fixed part would be compacted a little on every turn, in vain. The result never calls for another pass: it
+    /// is below the soft trigger, and where what is fixed is above that trigger, only the hard one counts.
     pub(crate) fn target_above(self, fixed: u64, limit: u64) -> u64 {
-        let (room, trigger) = match self.trigger.checked_sub(fixed) {
-            Some(room) if room > 0 => (room, self.trigger),
-            _ => (limit.saturating_sub(fixed), limit),
+        let ceiling = if fixed < self.soft {
+            self.soft
+        } else if self.tier == Tier::Soft {
+            return limit;
+        } else if fixed < self.hard {
+            self.hard
+        } else {
+            limit
         };
-        let above = room.saturating_mul(self.target) / trigger.max(1);
-        self.target.max(fixed.saturating_add(above).min(limit))
+        let above = ceiling.saturating_sub(fixed).saturating_mul(self.target) / ceiling.max(1);
+        self.target.max(fixed.saturating_add(above)).min(limit)
     }
 }
 
