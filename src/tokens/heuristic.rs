@@ -62,7 +62,7 @@ const TREND_LEVEL: u32 = 5;
 /// Estimates `o200k_base` tokens without a vocabulary.
 ///
 /// ```
-/// # use epitome::tokens::Heuristic;
+/// # use epitome::Heuristic;
 /// assert_eq!(Heuristic::count(""), 0);
 /// assert!(Heuristic::count("The quick brown fox jumps over the lazy dog.") >= 10);
 /// ```
