@@ -103,9 +103,8 @@ pub(crate) fn fit(input: Input<'_>, options: &FitOptions, counter: &dyn TokenCou
     });
     let goal: Goal = options.budget.goal(limit, ladder.total, &options.policy);
     let tier = ladder.climb(goal, limit, overhead)?;
-    let hides = ladder.runs();
-    let bare = hides.iter().filter(|run| !ladder.stands.iter().any(|stand| stand.run == **run)).count();
-    if tier == Tier::Hard && bare > 0 && ladder.stands.is_empty() {
+    let bare = if tier == Tier::Hard && ladder.stands.is_empty() { ladder.runs().len() } else { 0 };
+    if bare > 0 {
         warnings.push(Warning {
             code: "summary_left_out".into(),
             message: format!("{bare} hidden runs have no summary: it would not have been smaller than they are"),

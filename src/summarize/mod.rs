@@ -3,4 +3,4 @@
 mod facts;
 mod offline;
 
-pub(crate) use offline::{brief, is_summary, summarize};
+pub(crate) use offline::{brief, summarize, summary_text};

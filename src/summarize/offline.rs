@@ -22,17 +22,16 @@ const SEARCHED_TAIL: usize = 2_000;
 /// Different tools that are remembered.
 const MOST_TOOLS: usize = 60;
 
-/// Whether a text is one of our summaries, by its fixed header.
-pub(crate) fn is_summary(text: &str) -> bool {
-    text.starts_with(HEADER)
+/// The text of one of our summaries, recognised by its fixed header in a user's message.
+pub(crate) fn summary_text<'m>(message: &'m Message<'_>) -> Option<&'m str> {
+    let text = message.texts().next().filter(|_| message.role == Role::User)?;
+    text.starts_with(HEADER).then_some(text)
 }
 
 /// The shortest honest notice that something is missing.
 pub(crate) fn brief(run: &[&Message<'_>]) -> String {
-    let summary =
-        |message: &&&Message<'_>| message.role == Role::User && message.texts().next().is_some_and(is_summary);
-    let absorbed: usize = run.iter().filter(summary).filter_map(|message| message.texts().next()).map(covered_by).sum();
-    let covers = run.iter().filter(|message| !summary(message)).count().saturating_add(absorbed);
+    let covers =
+        run.iter().fold(0_usize, |covers, message| covers.saturating_add(summary_text(message).map_or(1, covered_by)));
     format!("{HEADER}{} left out.]", messages(covers))
 }
 
@@ -116,8 +115,8 @@ impl Record {
         // A quotation of fewer than a dozen tokens says nothing, so there are never more of them than this.
         let quotations = max / 12;
         for message in run.iter().rev() {
-            if message.role == Role::User && message.texts().next().is_some_and(is_summary) {
-                record.absorb(message.texts().next().unwrap_or_default());
+            if let Some(summary) = summary_text(message) {
+                record.absorb(summary);
                 continue;
             }
             record.covers += 1;

@@ -108,7 +108,7 @@ fn slot(
     inserted: Option<Inserted>,
     tokens: u64,
 ) -> Slot<'_> {
-    let summary = message.role == Role::User && message.texts().next().is_some_and(summarize::is_summary);
+    let summary = summarize::summary_text(&message).is_some();
     Slot { message, source, changes, inserted, tokens, summary }
 }
 
