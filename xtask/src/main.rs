@@ -27,7 +27,7 @@ const USAGE: &str = "\
 Usage: cargo xtask <command>
 
   start [--port N] [--once]     build everything, show a demo in the terminal, serve the web page
-  test [--full] [--only NAME] [--from NAME] [--no-browser]
+  test [--full] [--only NAMES] [--from NAME] [--no-browser]
                                 run every suite; --full adds Firefox, WebKit and large case counts,
                                 --no-browser skips what needs a browser and counts it as skipped
   build [--dev] [--features LIST] [--out DIR]
@@ -97,7 +97,7 @@ fn test_options(mut arguments: Arguments) -> Result<suites::Options> {
         match argument.as_str() {
             "--full" => options.full = true,
             "--no-browser" => options.no_browser = true,
-            "--only" => options.only = Some(arguments.value("--only")?),
+            "--only" => options.only.extend(names(&arguments.value("--only")?)),
             "--from" => options.from = Some(arguments.value("--from")?),
             _ => return unknown_option("test", &argument),
         }
@@ -111,14 +111,18 @@ fn build_options(mut arguments: Arguments) -> Result<build::Options> {
         match argument.as_str() {
             "--dev" => options.dev = true,
             "--features" => {
-                let list = arguments.value("--features")?;
-                options.features.extend(list.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned));
+                options.features.extend(names(&arguments.value("--features")?));
             }
             "--out" => options.out = Some(PathBuf::from(arguments.value("--out")?)),
             _ => return unknown_option("build", &argument),
         }
     }
     Ok(options)
+}
+
+/// The names in a list such as `a,b`.
+fn names(list: &str) -> Vec<String> {
+    list.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 fn unknown_option<T>(command: &str, option: &str) -> Result<T> {

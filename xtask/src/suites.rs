@@ -23,7 +23,8 @@ const PEERS: &str = "benches/peers";
 pub struct Options {
     pub full: bool,
     pub no_browser: bool,
-    pub only: Option<String>,
+    /// Suites by name; all of the run when empty.
+    pub only: Vec<String>,
     pub from: Option<String>,
 }
 
@@ -85,8 +86,8 @@ fn choose<'a>(suites: &'a [Suite], options: &Options) -> Result<Vec<&'a Suite>> 
             format!("there is no suite `{name}`; the suites are {}", names.join(", "))
         })
     };
-    if let Some(only) = &options.only {
-        return Ok(vec![&suites[position(only)?]]);
+    if !options.only.is_empty() {
+        return options.only.iter().map(|name| Ok(&suites[position(name)?])).collect();
     }
     let start = options.from.as_deref().map_or(Ok(0), position)?;
     Ok(suites[start..].iter().filter(|suite| options.full || !suite.full).collect())
@@ -338,13 +339,13 @@ mod tests {
     fn full_adds_suites_and_only_takes_any() {
         assert_eq!(chosen(&Options::default()), ["a", "c"]);
         assert_eq!(chosen(&Options { full: true, ..Options::default() }), ["a", "b", "c"]);
-        assert_eq!(chosen(&Options { only: Some("b".into()), ..Options::default() }), ["b"]);
+        assert_eq!(chosen(&Options { only: vec!["c".into(), "b".into()], ..Options::default() }), ["c", "b"]);
         assert_eq!(chosen(&Options { from: Some("b".into()), ..Options::default() }), ["c"]);
     }
 
     #[test]
     fn an_unknown_suite_is_an_error_that_lists_the_known_ones() {
-        let error = choose(&suites(), &Options { only: Some("d".into()), ..Options::default() }).expect_err("fails");
+        let error = choose(&suites(), &Options { only: vec!["d".into()], ..Options::default() }).expect_err("fails");
         assert!(error.to_string().ends_with("a, b, c"), "{error}");
     }
 
