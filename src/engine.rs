@@ -122,11 +122,10 @@ pub(crate) fn plan(input: Input<'_>, options: &FitOptions, counter: &dyn TokenCo
     Ok(Plan { version: RECORD_VERSION, patch: outcome.patch, report: outcome.report })
 }
 
-/// Carries a plan's patch out. Its sizes are those of the plan: nothing is counted again, so no counter is needed.
-pub(crate) fn apply(messages: Value<'_>, plan: &Plan) -> Boxed<Recipe> {
-    let patch = &plan.patch;
-    if plan.version != RECORD_VERSION || patch.version != RECORD_VERSION {
-        return Err(Error::option("plan", format_args!("was made by another version of Epitome")));
+/// Carries out the patch of a plan of this version. Its sizes are those of the plan: nothing is counted again, so no counter is needed.
+pub(crate) fn apply(messages: Value<'_>, version: u32, patch: &Patch) -> Boxed<Recipe> {
+    if version != RECORD_VERSION || patch.version != RECORD_VERSION {
+        return Err(Error::option("plan", format_args!("was made by another version of Epitome; make a new one")));
     }
     let (format, messages) = parse(messages, Some(patch.format)).map_err(|_| Box::new(Error::StalePlan))?;
     let source_hash = hash(messages.iter());

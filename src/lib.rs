@@ -114,7 +114,7 @@ pub fn plan_with(messages: &Messages, options: &FitOptions, counter: &dyn TokenC
 /// # Errors
 /// [`Error::StalePlan`] when the messages are no longer those that the plan was made from.
 pub fn apply(messages: &Messages, plan: &Plan) -> Result<Fitted> {
-    let recipe = engine::apply(messages.to_value()?, plan)?;
+    let recipe = engine::apply(messages.to_value()?, plan.version, &plan.patch)?;
     Ok(Fitted { messages: messages.cook(&recipe)?, report: plan.report.clone(), patch: plan.patch.clone() })
 }
 

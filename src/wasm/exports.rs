@@ -24,6 +24,9 @@ use crate::wasm::{records, wire};
 
 type Answer = Result<JsValue, JsValue>;
 
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
 /// Makes a trap, should there ever be one, leave a readable message on the console.
 #[wasm_bindgen(start)]
 pub fn start() {
@@ -61,7 +64,8 @@ pub fn fit(length: usize, counter: Option<Function>) -> Answer {
 pub fn apply(length: usize) -> Answer {
     call(length, None, |roots, _| {
         let [messages, plan] = wire::exactly(roots)?;
-        out(&api::apply(messages, &records::plan(&plan)?)?)
+        let (version, patch) = records::plan(&plan)?;
+        out(&api::apply(messages, version, &patch)?)
     })
 }
 

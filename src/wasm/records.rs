@@ -5,9 +5,7 @@
 
 use crate::error::{Boxed, Error};
 use crate::format::Format;
-use crate::transcript::{
-    Change, Edit, Layout, LayoutItem, Patch, Plan, RECORD_VERSION, Repair, Report, SourceMark, Step, Tier, ViewMark,
-};
+use crate::transcript::{Change, Edit, Layout, LayoutItem, Patch, RECORD_VERSION, Repair, SourceMark, Step, ViewMark};
 use crate::value::Value;
 
 /// The patch in option `option`.
@@ -25,32 +23,11 @@ pub(super) fn current_patch(value: &Value<'_>) -> Boxed<Patch> {
     }
 }
 
-/// The plan in option `plan`, as far as carrying it out needs it: the shell keeps the report.
-pub(super) fn plan(value: &Value<'_>) -> Boxed<Plan> {
+/// Version and patch of the plan in option `plan`: carrying it out needs no more, and the shell keeps the report.
+pub(super) fn plan(value: &Value<'_>) -> Boxed<(u32, Patch)> {
     let reader = Reader { option: "plan", made_by: "`plan`" };
-    let report = reader.field(value, "report")?;
-    let patch = reader.patch(reader.field(value, "patch")?)?;
-    let report = Report {
-        format: patch.format,
-        tier: reader.tier(report)?,
-        before: 0,
-        after: 0,
-        limit: reader.tokens(report, "limit")?,
-        overhead: 0,
-        messages_before: 0,
-        messages_after: 0,
-        edits: Vec::new(),
-        repairs: Vec::new(),
-        first_changed_index: None,
-        prefix_tokens: 0,
-        summary: None,
-        warnings: Vec::new(),
-    };
-    let version = reader.version(value)?;
-    if version != RECORD_VERSION || patch.version != RECORD_VERSION {
-        return Err(Error::option("plan", format_args!("was made by another version of Epitome; make a new one")));
-    }
-    Ok(Plan { version, patch, report })
+    reader.field(value, "report")?;
+    Ok((reader.version(value)?, reader.patch(reader.field(value, "patch")?)?))
 }
 
 struct Reader<'o> {
@@ -144,15 +121,6 @@ impl Reader<'_> {
             tokens_before: self.tokens(value, "tokensBefore")?,
             tokens_after: self.tokens(value, "tokensAfter")?,
         })
-    }
-
-    fn tier(&self, report: &Value<'_>) -> Boxed<Tier> {
-        match self.text(report, "tier")?.as_str() {
-            "none" => Ok(Tier::None),
-            "soft" => Ok(Tier::Soft),
-            "hard" => Ok(Tier::Hard),
-            _ => Err(self.wrong("tier")),
-        }
     }
 
     fn version(&self, value: &Value<'_>) -> Boxed<u32> {
@@ -251,8 +219,7 @@ mod tests {
         let json = format!(r#"{{"version":1,"patch":{PATCH},"report":{REPORT}}}"#);
         let expected: Plan = serde_json::from_str(&json).expect("a plan");
         let read = plan(&value(&json)).expect("a plan");
-        assert_eq!(read.patch, expected.patch);
-        assert_eq!((read.version, read.report.tier, read.report.limit), (1, expected.report.tier, 7));
+        assert_eq!(read, (expected.version, expected.patch));
     }
 
     #[test]
