@@ -1,4 +1,4 @@
-//! The build: cargo -> wasm-bindgen -> glue -> wasm-opt -> package -> sizes.
+//! The build: cargo -> wasm-bindgen -> glue -> minifier and wasm-opt -> package -> sizes.
 
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
@@ -82,7 +82,9 @@ pub fn is_fresh(manifest: &Manifest, package: &Path) -> bool {
         return false;
     };
     let mut sources: Vec<PathBuf> =
-        ["src", "Cargo.toml", "Cargo.lock", "wasm-pack.toml", "xtask/src"].map(PathBuf::from).into();
+        ["src", "Cargo.toml", "Cargo.lock", "wasm-pack.toml", "xtask/src", "xtask/minify.mjs"]
+            .map(PathBuf::from)
+            .into();
     if package != Path::new(PACKAGE) {
         let Ok(originals) = fs::read_dir(PACKAGE) else { return false };
         sources.extend(originals.flatten().filter(|entry| entry.file_name() != WASM_FOLDER).map(|entry| entry.path()));
@@ -111,6 +113,7 @@ fn build_module(
     fs::write(&glue_file, glue_text)?;
 
     let wasm_file = out.join(format!("{}_bg.wasm", module.name));
+    minify(manifest, &glue_file)?;
     if options.dev {
         return Ok(fs::read(&wasm_file)?);
     }
@@ -194,6 +197,14 @@ fn bind(compiled: &Path, module: &Module, options: &Options, out: &Path) -> Resu
         arguments.push("--debug".into());
     }
     wasm_bindgen_cli::wasm_bindgen::run_cli_with_args(arguments)
+}
+
+/// Minifies the glue, which every user loads: comments, white space and long names are a third of it. Nothing newer
+/// than what the oldest supported runtimes know is written.
+fn minify(manifest: &Manifest, glue: &Path) -> Result<()> {
+    let targets = manifest.runtimes.iter().map(|(runtime, version)| format!("{runtime}{version}").into());
+    let arguments = ["xtask/minify.mjs".into(), glue.into()].into_iter().chain(targets);
+    call("node", arguments.collect::<Vec<OsString>>()).run()
 }
 
 /// Optimises twice: into `named` with symbol names, for the list of the largest, and in place without. (Stripping the

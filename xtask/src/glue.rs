@@ -45,24 +45,7 @@ pub fn finish(glue: &str, name: &str) -> Result<String> {
     if glue.contains("function reinit(") {
         bail!("it already has a `reinit`");
     }
-    // The package is type-checked (tests/types), what wasm-bindgen writes is not.
-    Ok(format!("// @ts-nocheck\n{}\n{REINIT}", without_comments(glue).trim_end()))
-}
-
-/// The glue without the comments that have lines of their own: every user would load them.
-fn without_comments(glue: &str) -> String {
-    let mut rest = String::with_capacity(glue.len());
-    let mut inside = false;
-    for line in glue.lines() {
-        let text = line.trim_start();
-        inside |= text.starts_with("/**");
-        if !inside && !text.starts_with("//") {
-            rest.push_str(line);
-            rest.push('\n');
-        }
-        inside &= !text.ends_with("*/");
-    }
-    rest
+    Ok(format!("{}\n{REINIT}", glue.trim_end()))
 }
 
 #[cfg(test)]
@@ -82,14 +65,6 @@ mod tests {
         let finished = finish(&glue(), "epitome").expect("known glue");
         assert!(finished.contains("export function reinit(module)"));
         assert!(finish(&finished, "epitome").is_err());
-    }
-
-    #[test]
-    fn comments_are_left_out() {
-        let finished = finish(&format!("/**\n * Doc.\n */\n{}    // why\nlet y = 1; // kept\n", glue()), "epitome");
-        let finished = finished.expect("known glue");
-        assert!(!finished.contains("Doc") && !finished.contains("*/") && !finished.contains("why"));
-        assert!(finished.contains("let y = 1; // kept"));
     }
 
     #[test]
