@@ -8,12 +8,13 @@ use std::ops::Range;
 
 use crate::budget::Goal;
 use crate::error::{Boxed, Breakdown, Error};
+use crate::format::NO_RESULT;
 use crate::message::{Message, Part, Role};
 use crate::order::{Places, ascending, sorted_by};
 use crate::policy::Policy;
 use crate::shrink::{self, head_and_tail};
 use crate::summarize::{brief, summarize};
-use crate::text::split_once;
+use crate::text::{joined, split_once};
 use crate::tokens::{FRAME, TokenCounter, message_tokens};
 use crate::transcript::{Change, Tier, Transcript, UnitKind};
 
@@ -213,8 +214,9 @@ impl<'t, 'a> Ladder<'t, 'a> {
     fn prune_slot(&mut self, at: usize) {
         let Some(slot) = self.transcript.slots.get(at) else { return };
         let pruned_already = matches!(self.edits.get(at), Some(Some(SlotEdit { prune: true, .. })))
-            || slot.message.texts().next().is_some_and(|text| self.is_placeholder(text));
-        // A stand-in for a result that never came is as small as it gets, and it has no source to edit.
+            || slot.message.texts().next().is_some_and(|text| text == NO_RESULT || self.is_placeholder(text));
+        // A stand-in for a result that never came is as small as it gets, also where it came back as a message, and it
+        // has no source to edit where it did not.
         if slot.message.role != Role::Tool
             || slot.source.is_none()
             || self.is_hidden(at)
@@ -349,6 +351,9 @@ impl<'t, 'a> Ladder<'t, 'a> {
         }
         let left: Vec<usize> = tail.into_iter().filter(|at| !self.is_hidden(*at)).collect();
         self.shrink_to_fit(&left, target, TAIL_MINIMUM);
+        // Messages of many parts keep something of each, which is more than was reckoned with.
+        self.hide(Hold::Tail, false, target);
+        self.hide(Hold::Tail, true, target);
     }
 
     /// Rung 5: the open tool unit, and what stands beside a pinned message, the largest first.
@@ -386,12 +391,14 @@ impl<'t, 'a> Ladder<'t, 'a> {
             let texts: u64 = sizes.iter().map(|(_, size)| size).sum();
             let room = (target + texts).saturating_sub(self.total);
             let cap = common_cap(sizes.iter().map(|(_, size)| *size), room).max(least);
-            let cap = if round + 1 == SHRINK_ROUNDS { least } else { cap };
-            sizes.retain(|(_, size)| *size > cap);
+            let final_round = round + 1 == SHRINK_ROUNDS || cap == least;
+            let cap = if final_round { least } else { cap };
+            // In the end all are cut anew, so that what comes out at the least does not depend on the rounds before.
+            sizes.retain(|(_, size)| final_round || *size > cap);
             for (at, _) in sizes {
                 self.shrink_slot(at, cap);
             }
-            if cap == least {
+            if final_round {
                 return;
             }
         }
@@ -441,8 +448,13 @@ impl<'t, 'a> Ladder<'t, 'a> {
         let Some(mut edited) = self.transcript.slots.get(at).map(|slot| slot.message.clone()) else { return };
         let sizes: Vec<u32> = edited.parts.iter().filter_map(Part::text).map(|text| self.counter.count(text)).collect();
         let cap = common_cap(sizes.iter().map(|size| u64::from(*size)), max);
-        // Below the least size there would be nothing left of a part but the mark.
-        let small = u32::try_from(cap).unwrap_or(u32::MAX).max(shrink::LEAST);
+        let cap = u32::try_from(cap).unwrap_or(u32::MAX);
+        // Below the least size there would be nothing left of a part but the mark: a result then becomes one text.
+        if cap < shrink::LEAST && edited.role == Role::Tool && sizes.len() > 1 {
+            self.shrink_result(at, u32::try_from(max).unwrap_or(u32::MAX).max(shrink::LEAST));
+            return;
+        }
+        let small = cap.max(shrink::LEAST);
         let mut changes = Vec::new();
         for (part, size) in edited.parts.iter_mut().filter(|part| part.text().is_some()).zip(sizes) {
             if size > small
@@ -452,9 +464,27 @@ impl<'t, 'a> Ladder<'t, 'a> {
                 part.set_text(short);
             }
         }
-        let tokens = message_tokens(self.counter, &edited);
+        self.put_shorter(at, edited, changes);
+    }
+
+    /// Cuts a result of several texts, taken as one, to at most `max` tokens.
+    fn shrink_result(&mut self, at: usize, max: u32) {
+        let Some(slot) = self.transcript.slots.get(at) else { return };
+        let texts: Vec<String> = slot.message.texts().map(str::to_owned).collect();
+        let whole = joined(&texts, "\n");
+        let size = texts.iter().map(|text| self.counter.count(text)).sum();
+        let short = if size > max { head_and_tail(self.counter, &whole, size, max) } else { Some(whole) };
+        if let Some(short) = short {
+            let (message, changes) = self.transcript.format.rules().with_result(&slot.message, &short);
+            self.put_shorter(at, message, changes);
+        }
+    }
+
+    /// Puts a cut message in place of what is there, if it is smaller.
+    fn put_shorter(&mut self, at: usize, message: Message<'a>, changes: Vec<Change>) {
+        let tokens = message_tokens(self.counter, &message);
         if tokens < self.tokens(at) {
-            self.put_edit(at, Some(SlotEdit { prune: false, changes, message: edited, tokens }));
+            self.put_edit(at, Some(SlotEdit { prune: false, changes, message, tokens }));
         }
     }
 
@@ -496,11 +526,14 @@ impl<'t, 'a> Ladder<'t, 'a> {
     fn summarize(&mut self, earlier: &[Stand], target: u64, limit: u64) {
         let only_summaries =
             |ladder: &Self, run: &Range<usize>| ladder.transcript.slots_in(run).iter().all(|slot| slot.summary);
+        // Room for the message that has to come first goes before all others.
+        let needed = self.needs_user_first();
+        let notice = |run: &Range<usize>| if needed.is_some_and(|first| !run.contains(&first)) { NOTICE } else { 0 };
         // An old summary to which nothing was added stays as it is, if it still fits.
         for run in self.runs() {
             if only_summaries(self, &run) {
                 let tokens: u64 = run.clone().map(|at| self.tokens(at)).sum();
-                if self.total + tokens <= limit {
+                if self.total + tokens + notice(&run) <= limit {
                     self.hide_unit(run, false);
                 }
             }
@@ -511,7 +544,7 @@ impl<'t, 'a> Ladder<'t, 'a> {
         for run in runs {
             if let Ok(found) = earlier.binary_search_by_key(&run.start, |stand| stand.run.start)
                 && let Some(stand) = earlier.get(found).filter(|stand| stand.run == run)
-                && self.total + stand.tokens <= limit
+                && self.total + stand.tokens + notice(&run) <= limit
             {
                 self.add_stand(stand.clone());
                 continue;

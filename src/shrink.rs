@@ -6,12 +6,16 @@ use crate::tokens::{TokenCounter, prefix_within, suffix_within};
 pub(crate) const LEAST: u32 = 24;
 
 /// Cuts `text`, which has `size` tokens, to at most `max` tokens: two thirds of the room for its head, one third for
-/// its tail, and a line between them that says how much is missing. `None` when `max` is too small for that.
+/// its tail, and a line between them that says how much is missing; that line alone where no more has room. `None` when
+/// not even that has.
 pub(crate) fn head_and_tail(counter: &dyn TokenCounter, text: &str, size: u32, max: u32) -> Option<String> {
     let mut room = max.checked_sub(counter.count(&mark(size)))?;
-    loop {
-        let head = at_line_end(text, prefix_within(counter, text, room - room / 3));
-        let tail = at_line_start(text, suffix_within(counter, text, room / 3)).max(head);
+    // Most texts are as dense throughout.
+    let bytes = |tokens: u32| share(text.len(), tokens, size);
+    while room > 2 {
+        let (first, last) = (room - room / 3, room / 3);
+        let head = at_line_end(text, prefix_within(counter, text, first, bytes(first)));
+        let tail = at_line_start(text, suffix_within(counter, text, last, bytes(last))).max(head);
         let (head, tail) = (text.get(..head)?, text.get(tail..)?);
         let cut = size.saturating_sub(counter.count(head)).saturating_sub(counter.count(tail));
         let short = format!("{head}{}{tail}", mark(cut));
@@ -20,8 +24,15 @@ pub(crate) fn head_and_tail(counter: &dyn TokenCounter, text: &str, size: u32, m
             return Some(short);
         }
         // Pieces can cost a little more together than apart.
-        room = room.checked_sub((cost - max).max(1)).filter(|room| *room > 2)?;
+        room = room.saturating_sub(cost - max);
     }
+    Some(mark(size))
+}
+
+/// `part / whole` of `len`, a little less so that it is rarely too much.
+fn share(len: usize, part: u32, whole: u32) -> usize {
+    let share = len as u64 * u64::from(part) / u64::from(whole.max(1));
+    usize::try_from(share - share / 64).unwrap_or(len)
 }
 
 fn mark(tokens: u32) -> String {

@@ -12,6 +12,9 @@ use crate::message::Message;
 use crate::transcript::{Change, Inserted};
 use crate::value::Value;
 
+/// Stands in for a result that never came.
+pub(crate) const NO_RESULT: &str = "[no result was recorded for this call]";
+
 /// The message formats of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

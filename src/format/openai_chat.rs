@@ -9,16 +9,13 @@
 use std::borrow::Cow;
 use std::fmt::Arguments;
 
-use super::{Action, Finding, Mended, Placed, Rules, attachment};
+use super::{Action, Finding, Mended, NO_RESULT, Placed, Rules, attachment};
 use crate::error::{Boxed, Error};
 use crate::message::{Message, Part, PartKind, Path, Role};
 use crate::order::{Places, sorted_by};
 use crate::text::clip;
 use crate::transcript::{Change, Inserted};
 use crate::value::Value;
-
-/// Stands in for a result that never came.
-pub(crate) const NO_RESULT: &str = "[no result was recorded for this call]";
 
 pub(super) struct OpenAiChat;
 

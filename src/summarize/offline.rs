@@ -7,7 +7,7 @@ use super::facts::{Distinct, Facts};
 use crate::message::{Message, Role};
 use crate::order::sorted_by;
 use crate::text::{clip, find, joined, one_line, pieces, split_once};
-use crate::tokens::{TokenCounter, ceil_boundary, floor_boundary, prefix_within};
+use crate::tokens::{TokenCounter, ceil_boundary, floor_boundary, prefix_within, prose};
 
 /// How every summary message begins. A message that begins so loses privileges, it never gains any.
 const HEADER: &str = "[Conversation summary by Epitome: ";
@@ -55,15 +55,23 @@ pub(crate) fn summarize(counter: &dyn TokenCounter, run: &[&Message<'_>], max: u
     let record = Record::read(run, max);
     let frame = counter.count(&fenced(record.covers, "", "00000000"));
     let lines = record.lines(counter, max.checked_sub(frame)?)?;
-    let mut keep = lines.len();
-    // Line costs were added up; the whole can differ by a little where lines meet.
+    let mut keep = lines.as_slice();
+    // Line costs were added up; the whole can differ by a little where lines meet. Then lines of that size are left out.
     loop {
-        let body = joined(lines.get(..keep)?, "\n");
+        let body = joined(keep, "\n");
         let text = fenced(record.covers, &body, &fence(&body));
-        if counter.count(&text) <= max {
+        let mut over = counter.count(&text).saturating_sub(max);
+        if over == 0 {
             return Some(text);
         }
-        keep = keep.checked_sub(1).filter(|keep| *keep > 0)?;
+        while over > 0 {
+            let (last, others) = keep.split_last()?;
+            over = over.saturating_sub(counter.count(last).max(1));
+            keep = others;
+        }
+        if keep.is_empty() {
+            return None;
+        }
     }
 }
 
@@ -274,7 +282,7 @@ impl Room<'_> {
         if most < 8 {
             return None;
         }
-        let at = prefix_within(self.counter, words, most);
+        let at = prefix_within(self.counter, words, most, prose(most));
         let cut = words.get(..at)?;
         let line = if at < words.len() { format!("{label}{}…", cut.trim_end()) } else { format!("{label}{cut}") };
         self.take(&line)?;

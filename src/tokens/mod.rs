@@ -51,36 +51,40 @@ fn part_tokens(counter: &dyn TokenCounter, kind: &PartKind<'_>) -> u64 {
     }
 }
 
-/// The longest prefix of `text`, in bytes at a character boundary, that costs at most `max` tokens.
+/// Bytes that a number of tokens takes up in prose: the first guess where nothing is known of a text.
+pub(crate) fn prose(tokens: u32) -> usize {
+    (tokens as usize).saturating_mul(4)
+}
+
+/// The longest prefix of `text`, in bytes at a character boundary, that costs at most `max` tokens. The nearer `guess`,
+/// in bytes, the fewer counts it takes.
 ///
 /// Works with any counter, and counts a small multiple of the result's length, not of the text's.
 #[must_use]
-pub(crate) fn prefix_within(counter: &dyn TokenCounter, text: &str, max: u32) -> usize {
-    cut_within(text, max, |at| text.get(..at).map_or(0, |head| counter.count(head)))
+pub(crate) fn prefix_within(counter: &dyn TokenCounter, text: &str, max: u32, guess: usize) -> usize {
+    let size = size_within(text.len(), max, guess, |size| {
+        let at = floor_boundary(text, size);
+        text.get(..at).map_or(0, |head| counter.count(head))
+    });
+    floor_boundary(text, size)
 }
 
 /// Like [`prefix_within`] from the end: the start of the longest suffix that costs at most `max` tokens.
 #[must_use]
-pub(crate) fn suffix_within(counter: &dyn TokenCounter, text: &str, max: u32) -> usize {
+pub(crate) fn suffix_within(counter: &dyn TokenCounter, text: &str, max: u32, guess: usize) -> usize {
     let len = text.len();
-    let kept = cut_within_by(len, max, |size| {
+    let kept = size_within(len, max, guess, |size| {
         let at = ceil_boundary(text, len - size);
         text.get(at..).map_or(0, |tail| counter.count(tail))
     });
     ceil_boundary(text, len - kept)
 }
 
-fn cut_within(text: &str, max: u32, cost: impl Fn(usize) -> u32) -> usize {
-    let size = cut_within_by(text.len(), max, |size| cost(floor_boundary(text, size)));
-    floor_boundary(text, size)
-}
-
 /// A size (bytes, up to `len`) whose cost is at most `max` and close to it: guesses in proportion to the last one, so
 /// that a few counts of about that size do.
-fn cut_within_by(len: usize, max: u32, cost: impl Fn(usize) -> u32) -> usize {
+fn size_within(len: usize, max: u32, guess: usize, cost: impl Fn(usize) -> u32) -> usize {
     let (mut good, mut bad) = (0, len + 1);
-    // Prose has about four bytes a token.
-    let mut guess = (max as usize).saturating_mul(4).min(len);
+    let mut guess = guess.min(len);
     for _ in 0..TRIES {
         let price = cost(guess);
         if price <= max {
