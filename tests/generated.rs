@@ -1,5 +1,5 @@
 //! Every promise of an offline fit, over random conversations. `EPITOME_FULL=1` runs 10,000 instead of 1,000;
-//! `EPITOME_SEED=n` runs one and prints it.
+//! `EPITOME_SEED=n` runs one, and prints it with `EPITOME_PRINT=1`; `EPITOME_SEED=a..b` runs those.
 #![cfg(not(target_family = "wasm"))]
 #![allow(
     clippy::all,
@@ -25,8 +25,12 @@ use epitome::{Heuristic, TokenCounter};
 const COUNTED_EXACTLY: usize = 200_000;
 
 fn run(seeds: impl Iterator<Item = u64>, counter: &dyn TokenCounter, name: &str, most_bytes: usize) {
-    let one = std::env::var("EPITOME_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
-    let seeds: Vec<u64> = one.map_or_else(|| seeds.collect(), |seed| vec![seed]);
+    let chosen = std::env::var("EPITOME_SEED").ok().map(|chosen| match chosen.split_once("..") {
+        Some((from, to)) => seed(from)..seed(to),
+        None => seed(&chosen)..seed(&chosen) + 1,
+    });
+    let seeds: Vec<u64> = chosen.clone().map_or_else(|| seeds.collect(), Iterator::collect);
+    println!("{name}: seeds {:?} to {:?}", seeds.first(), seeds.last());
     let (mut fits, mut untouched, mut refused, mut summaries, mut repaired, mut skipped) = (0, 0, 0, 0, 0, 0);
     let mut kinds: BTreeMap<String, Vec<(usize, String)>> = BTreeMap::new();
     let mut failed = 0;
@@ -37,7 +41,7 @@ fn run(seeds: impl Iterator<Item = u64>, counter: &dyn TokenCounter, name: &str,
             skipped += 1;
             continue;
         }
-        if one.is_some() && std::env::var_os("EPITOME_PRINT").is_some() {
+        if chosen.is_some() && std::env::var_os("EPITOME_PRINT").is_some() {
             println!("seed {seed}: {:?}\n{}", case.options, case.json());
         }
         let run = || {
@@ -104,9 +108,13 @@ fn run(seeds: impl Iterator<Item = u64>, counter: &dyn TokenCounter, name: &str,
         report.join("\n")
     );
     assert!(
-        one.is_some() || (refused * 3 < seeds.len() && summaries * 20 > seeds.len()),
+        chosen.is_some() || (refused * 3 < seeds.len() && summaries * 20 > seeds.len()),
         "the generator makes too few interesting conversations"
     );
+}
+
+fn seed(text: &str) -> u64 {
+    text.trim().parse().unwrap_or_else(|_| panic!("EPITOME_SEED takes a number or a range such as 10..20, not {text}"))
 }
 
 /// Failures of one kind differ in their numbers only.

@@ -467,21 +467,31 @@ impl Audit<'_, '_> {
         }
         // A summary is smaller than what it stands for, unless a user message had to come first.
         let first = view.iter().position(|message| !message.is_system());
-        let mut hidden_after: u64 = 0;
+        // What was added for a call without a result is hidden with that call, but has no index to be hidden by.
+        let stand_ins = |range: std::ops::Range<usize>| -> u64 {
+            let repairs = self.fitted.report.repairs.iter();
+            repairs
+                .filter(|repair| repair.action == "insert" && range.contains(&repair.index))
+                .map(|repair| repair.tokens_after)
+                .sum()
+        };
+        let hidden = |edit: &Edit| match edit {
+            Edit::Hide { from, to, tokens_before } => Some(tokens_before + stand_ins(*from..*to)),
+            _ => None,
+        };
+        let mut bad = Vec::new();
         for (number, edit) in edits.iter().enumerate() {
             if let Edit::Insert { tokens_after, text, .. } = edit {
-                hidden_after = edits[number + 1..]
-                    .iter()
-                    .take_while(|edit| matches!(edit, Edit::Hide { .. }))
-                    .map(|edit| if let Edit::Hide { tokens_before, .. } = edit { *tokens_before } else { 0 })
-                    .sum();
+                let hidden_after: u64 = edits[number + 1..].iter().map_while(hidden).sum();
                 let leads = first.is_some_and(|first| view[first].texts().first() == Some(text));
                 if *tokens_after >= hidden_after && hidden_after > 0 && !leads {
-                    self.bad(format!("smaller: a summary of {tokens_after} tokens stands for {hidden_after}"));
+                    bad.push(format!("smaller: a summary of {tokens_after} tokens stands for {hidden_after}"));
                 }
             }
         }
-        let _ = hidden_after;
+        for what in bad {
+            self.bad(what);
+        }
     }
 
     // 8

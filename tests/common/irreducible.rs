@@ -55,9 +55,10 @@ pub fn tokens(messages: &[Msg], given: &Given<'_>, counter: &dyn TokenCounter, s
             let least = if message.is_system() || pinned(at) {
                 Some(full)
             } else if Some(at) == last_user {
-                // Images and files are not shrunk.
-                let texts: u64 = message.texts().iter().map(|text| u64::from(counter.count(text))).sum();
-                Some(if given.shrink_last_user { full - texts + texts.min(LEAST_RESULT) } else { full })
+                // Images and files are not shrunk, and something of each text is kept.
+                let texts = message.texts().into_iter().map(|text| u64::from(counter.count(&text)));
+                let cut: u64 = texts.map(|tokens| tokens.saturating_sub(LEAST_RESULT)).sum();
+                Some(if given.shrink_last_user { full - cut } else { full })
             } else if Some(number) == open {
                 Some(if message.is_result() { full.min(4 + LEAST_RESULT) } else { full })
             } else if whole_is_kept {
