@@ -72,14 +72,43 @@ export interface Policy {
   readonly protectTailTokens: number;
   /** Names of tools whose results are never pruned. Default none. */
   readonly protectTools: readonly string[];
-  /** How tool results are chosen. */
-  readonly strategy: "oldest-first";
+  /**
+   * Which tool results are pruned first: the oldest (default), the least relevant to the goal (`task-aware`), those that
+   * others repeat (`mig`), both (`task-aware-mig`), or by the subgoal that they belong to.
+   */
+  readonly strategy: "oldest-first" | "task-aware" | "mig" | "task-aware-mig" | "subgoal" | "subgoal-mig";
   /** Role of inserted summaries. Default `"user"`. */
   readonly summaryRole: "user" | "assistant" | "system" | "developer";
   /** Lets the last user message be shrunk when nothing else helps. Default false. */
   readonly shrinkLastUser: boolean;
   /** Text left in place of a pruned tool result; `{tokens}` is replaced by its size. */
   readonly placeholder: string;
+  /** Turns after a hard compaction in which no model is asked for another. Default 2. */
+  readonly cooldownTurns: number;
+  /** Tool calls with their results that may stand before the oldest are summarised. Default 6. */
+  readonly toolCallCutoff: number;
+  /** Below this share of the limit no tool call is summarised. Default 0.25. */
+  readonly toolPairShare: number;
+  /** Longest summary of a tool call, characters. Default 8,000. */
+  readonly toolPairSummaryChars: number;
+  /** Summarise before the window fills. Default off. */
+  readonly proactive: { readonly thresholdTokens: number; readonly maxSummaryTokens: number } | null;
+  /** Tokens of conversation that are summarised in one request. Default 4,096. */
+  readonly chunkTokens: number;
+  /** A message of this size is summarised in a request of its own, tokens. Default 2,048. */
+  readonly oversizeTokens: number;
+  /** Requests at the same time. Default 4. */
+  readonly concurrency: number;
+  /** Most requests of one compaction, retries included. Default 64. */
+  readonly maxProviderCalls: number;
+  /** Longest wait for a summary, milliseconds. Default 120,000. */
+  readonly llmTimeoutMs: number;
+  /** Longest wait for the goal, milliseconds. Default 5,000. */
+  readonly goalTimeoutMs: number;
+  /** Ask for summaries as JSON of five fields, with prose where that fails. Default false. */
+  readonly structuredSummaries: boolean;
+  /** What is taken out of a text before a model is asked to summarise it. Default: secrets. */
+  readonly redact: { readonly secrets?: boolean; readonly paths?: boolean; readonly literals?: readonly string[] };
 }
 
 /** Counts the tokens of one text. Must be pure: the same text always gives the same number. */
@@ -104,7 +133,7 @@ export interface FitOptions<M extends object = object> {
   readonly tokens?: "heuristic" | TokenCounter | undefined;
   /** Overrides of single tunables. */
   readonly policy?: Partial<Policy> | undefined;
-  /** What the user is working on; reserved for task-aware pruning. */
+  /** What the user is working on, for the strategies that ask; what the user said last when not given. */
   readonly goal?: string | undefined;
   /** Messages that must never be edited: their indices, or a predicate. */
   readonly pin?: readonly number[] | ((message: M, index: number) => boolean) | undefined;

@@ -74,6 +74,61 @@ impl Budget {
     }
 }
 
+/// How a host may divide what a window leaves beside answer, system prompt and skills among what it injects. zeph's table
+/// (its section 3.1), in whole percent, so that nothing is lost to rounding before the last step (B-31).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allocation {
+    /// Kept free for the answer, tokens.
+    pub response_reserve: u64,
+    /// For summaries of earlier conversations, tokens.
+    pub summaries: u64,
+    /// For what was found by meaning, tokens.
+    pub semantic_recall: u64,
+    /// For what other conversations said, tokens.
+    pub cross_session: u64,
+    /// For code, tokens.
+    pub code_context: u64,
+    /// For facts of a graph, tokens.
+    pub graph_facts: u64,
+    /// For the conversation itself, tokens.
+    pub recent_history: u64,
+}
+
+/// Which row of the table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AllocationOptions {
+    /// Share of the window that is kept free for the answer, percent. zeph's default is 20.
+    pub reserve_percent: u64,
+    /// Tokens of system prompt and skills.
+    pub prompts: u64,
+    /// Tokens of the digest of an earlier session.
+    pub digest: u64,
+    /// There is a graph of facts.
+    pub graph: bool,
+    /// Memory instead of recent history.
+    pub memory_first: bool,
+}
+
+impl Allocation {
+    /// The shares of a window of this size, tokens. All zero for an empty window.
+    #[must_use]
+    pub fn of(window: u64, options: AllocationOptions) -> Self {
+        // Summaries, recall, other sessions, code, graph, history.
+        let percent: [u64; 6] = match (options.memory_first, options.graph) {
+            (false, false) => [8, 8, 4, 30, 0, 50],
+            (false, true) => [7, 7, 3, 29, 4, 50],
+            (true, false) => [25, 25, 15, 35, 0, 0],
+            (true, true) => [22, 22, 12, 38, 6, 0],
+        };
+        let response_reserve = window.saturating_mul(options.reserve_percent) / 100;
+        let available = window.saturating_sub(response_reserve).saturating_sub(options.prompts);
+        let available = available - options.digest.min(available);
+        let [summaries, semantic_recall, cross_session, code_context, graph_facts, recent_history] =
+            percent.map(|percent| available.saturating_mul(percent) / 100);
+        Self { response_reserve, summaries, semantic_recall, cross_session, code_context, graph_facts, recent_history }
+    }
+}
+
 /// What to aim at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Goal {

@@ -7,17 +7,20 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::budget::Goal;
 use crate::error::{Boxed, Error};
 use crate::format::{self, Format};
-use crate::ladder::{Ladder, SlotEdit, Stand};
+use crate::ladder::Ladder;
 use crate::message::{ContentHash, Message, Part};
 use crate::options::FitOptions;
 use crate::policy::Policy;
+use crate::provider::Calls;
+use crate::prune::Aim;
+use crate::prune::subgoal::Subgoals;
+use crate::summarize::{Wishes, redraft};
 use crate::tokens::{TokenCounter, message_tokens};
 use crate::transcript::{
     Change, Edit, Inserted, Layout, LayoutItem, Patch, Plan, RECORD_VERSION, Recipe, RecipeItem, Repair, Report,
-    SourceMark, Span, Summary, Tier, Transcript, ViewMark, Violation, Warning,
+    SlotEdit, SourceMark, Span, Stand, Standing, Summary, Tier, Transcript, ViewMark, Violation, Warning,
 };
 use crate::value::Value;
 
@@ -54,66 +57,124 @@ pub(crate) struct Restore {
 
 /// Decides and carries out.
 pub(crate) fn fit(input: Input<'_>, options: &FitOptions, counter: &dyn TokenCounter) -> Boxed<Outcome> {
+    let begun = begin(input, options, counter)?;
+    let (mut ladder, seen) = begun.ladder(options, counter)?;
+    let goal = options.budget.goal(begun.limit, ladder.standing.total, &options.policy);
+    let tier = ladder.climb(goal, begun.limit, begun.overhead, &begun.aim(options))?;
+    Ok(begun.conclude(&ladder, tier, seen.as_ref(), Vec::new()))
+}
+
+/// The same, with summaries by models where there are any.
+pub(crate) async fn compact(
+    input: Input<'_>,
+    options: &FitOptions,
+    counter: &dyn TokenCounter,
+    calls: &Calls<'_>,
+    wishes: &Wishes<'_>,
+) -> Boxed<Outcome> {
+    let begun = begin(input, options, counter)?;
+    let (mut ladder, seen) = begun.ladder(options, counter)?;
+    let goal = options.budget.goal(begun.limit, ladder.standing.total, &options.policy);
+    let (tier, target) = ladder.descend(goal, begun.limit, begun.overhead, &begun.aim(options))?;
+    let written = redraft(&mut ladder, &begun.transcript, counter, calls, wishes).await?;
+    ladder.fill(target);
+    Ok(begun.conclude(&ladder, tier, seen.as_ref(), written.warnings))
+}
+
+/// A history that was read, and what it is measured against.
+struct Begun<'a, 'o> {
+    transcript: Transcript<'a>,
+    source_hash: String,
+    /// By source index.
+    pinned: Vec<bool>,
+    limit: u64,
+    overhead: u64,
+    /// An earlier patch that belongs to these messages.
+    previous: Option<&'o Patch>,
+    warnings: Vec<Warning>,
+}
+
+fn begin<'a, 'o>(input: Input<'a>, options: &'o FitOptions, counter: &dyn TokenCounter) -> Boxed<Begun<'a, 'o>> {
     let limit = options.budget.checked_limit()?;
     options.policy.check()?;
     let (format, messages) = parse(input.messages, options.format)?;
+    let mut pinned = vec![false; messages.len()];
     for pin in &options.pin {
-        if *pin >= messages.len() {
+        let Some(place) = pinned.get_mut(*pin) else {
             return Err(Error::option("pin", format_args!("there is no message {pin}; there are {}", messages.len())));
-        }
+        };
+        *place = true;
     }
     let overhead = overhead(input.system.as_ref(), input.tools.as_ref(), counter);
     let mut warnings = Vec::new();
-    let previous = options.previous.as_ref().and_then(|patch| {
-        let problem = mismatch(patch, format, &messages)?;
+    let mut previous = options.previous.as_ref();
+    if let Some(problem) = previous.and_then(|patch| mismatch(patch, format, &messages)) {
         warnings.push(Warning { code: "previous_ignored".into(), message: problem.into(), index: None });
-        Some(())
-    });
-    let previous = if previous.is_some() { None } else { options.previous.as_ref() };
+        previous = None;
+    }
     let source_hash = hash(messages.iter());
     let transcript = Transcript::new(format, messages, counter);
+    Ok(Begun { transcript, source_hash, pinned, limit, overhead, previous, warnings })
+}
 
-    let mut pinned = vec![false; transcript.sources];
-    for pin in &options.pin {
-        if let Some(place) = pinned.get_mut(*pin) {
-            *place = true;
-        }
+impl<'a> Begun<'a, '_> {
+    /// A ladder with what `previous` did, and what the model saw then.
+    fn ladder<'t>(
+        &'t self,
+        options: &'t FitOptions,
+        counter: &'t dyn TokenCounter,
+    ) -> Boxed<(Ladder<'t, 'a>, Option<Seen>)> {
+        let transcript = &self.transcript;
+        let standing = Standing::new(transcript, self.overhead);
+        let mut ladder = Ladder::new(transcript, standing, counter, &options.policy, &self.pinned, self.limit);
+        let Some(patch) = self.previous else { return Ok((ladder, None)) };
+        take_over(&mut ladder, transcript, &patch.edits, counter, false, true)?;
+        let seen = seen(transcript, &ladder.standing, patch);
+        Ok((ladder, Some(seen)))
     }
-    let mut ladder = Ladder::new(&transcript, counter, &options.policy, &pinned, limit, overhead);
-    if let Some(patch) = previous {
-        take_over(&mut ladder, &transcript, &patch.edits, counter, false)?;
+
+    /// What results are measured against: the goal that the host gave, else what the user said last.
+    fn aim<'s>(&'s self, options: &'s FitOptions) -> Aim<'s> {
+        let goal = options.goal.as_deref().or_else(|| last_words(&self.transcript));
+        Aim { goal, subgoals: &NO_SUBGOALS, messages: self.transcript.sources }
     }
-    let seen = previous.map(|patch| {
-        let signs = signature(&ladder, &transcript);
-        // Where the mended history itself has changed, such as a stand-in that gave way to the real result, the model
-        // saw something else than these messages with those edits.
-        let agrees = |(item, (sign, _)): &(LayoutItem, &(Sign, u64))| match (item, sign) {
-            (LayoutItem::Kept(index, _), Sign::Message(source, changes)) => {
-                *source == Some(*index) && changes.is_empty()
-            }
-            (LayoutItem::Edited(index), Sign::Message(source, changes)) => {
-                *source == Some(*index) && !changes.is_empty()
-            }
-            (LayoutItem::Inserted, Sign::Message(source, _)) => source.is_none(),
-            (LayoutItem::Inserted, Sign::Stand(_)) => true,
-            _ => false,
-        };
-        let same = patch.view.layout.items().zip(&signs).take_while(agrees).count();
-        Seen { signs: signs.into_iter().take(same).collect(), messages: patch.view.messages }
-    });
-    let goal: Goal = options.budget.goal(limit, ladder.total, &options.policy);
-    let tier = ladder.climb(goal, limit, overhead)?;
-    let bare = if tier == Tier::Hard && ladder.stands.is_empty() { ladder.runs().len() } else { 0 };
+
+    fn conclude(&self, ladder: &Ladder<'_, 'a>, tier: Tier, seen: Option<&Seen>, mut more: Vec<Warning>) -> Outcome {
+        let mut warnings = self.warnings.clone();
+        warnings.append(&mut more);
+        let facts =
+            Facts { tier, limit: self.limit, overhead: self.overhead, source_hash: self.source_hash.clone(), warnings };
+        conclude(&self.transcript, &ladder.standing, facts, seen)
+    }
+}
+
+static NO_SUBGOALS: Subgoals = Subgoals::NONE;
+
+/// What the last user message says.
+pub(crate) fn last_words<'t>(transcript: &'t Transcript<'_>) -> Option<&'t str> {
+    let unit = transcript.units.get(transcript.last_user()?)?;
+    transcript.slots.get(unit.slots.start)?.message.texts().find(|text| !text.trim().is_empty())
+}
+
+/// Writes down what came out, and where it differs from what the model saw last.
+pub(crate) fn conclude<'a>(
+    transcript: &Transcript<'a>,
+    standing: &Standing<'a>,
+    mut facts: Facts,
+    seen: Option<&Seen>,
+) -> Outcome {
+    let bare = if facts.tier == Tier::Hard && standing.stands.is_empty() { standing.runs().len() } else { 0 };
     if bare > 0 {
-        warnings.push(Warning {
+        facts.warnings.push(Warning {
             code: "summary_left_out".into(),
             message: format!("{bare} hidden runs have no summary: it would not have been smaller than they are"),
             index: None,
         });
     }
-    let mut outcome = finish(&ladder, &transcript, Facts { tier, limit, overhead, source_hash, warnings });
-    mark_change(&mut outcome.report, &ladder, &transcript, seen.as_ref(), overhead);
-    Ok(outcome)
+    let overhead = facts.overhead;
+    let mut outcome = finish(transcript, standing, facts);
+    mark_change(&mut outcome.report, transcript, standing, seen, overhead);
+    outcome
 }
 
 /// Decides only.
@@ -135,10 +196,10 @@ pub(crate) fn apply(messages: Value<'_>, version: u32, patch: &Patch) -> Boxed<R
     let uncounted = |_: &str| 0;
     let transcript = Transcript::new(format, messages, &uncounted);
     let policy = Policy::default();
-    let mut ladder = Ladder::new(&transcript, &uncounted, &policy, &[], 0, 0);
-    take_over(&mut ladder, &transcript, &patch.edits, &uncounted, true)?;
+    let mut ladder = Ladder::new(&transcript, Standing::new(&transcript, 0), &uncounted, &policy, &[], 0);
+    take_over(&mut ladder, &transcript, &patch.edits, &uncounted, true, false)?;
     let facts = Facts { tier: Tier::None, limit: 0, overhead: 0, source_hash, warnings: Vec::new() };
-    let outcome = finish(&ladder, &transcript, facts);
+    let outcome = finish(&transcript, &ladder.standing, facts);
     if outcome.patch.view != patch.view {
         return Err(Error::option("plan", format_args!("does not lead to the view that it claims; make a new one")));
     }
@@ -300,13 +361,14 @@ fn mismatch(patch: &Patch, format: Format, messages: &[Message<'_>]) -> Option<&
 // ------------------------------------------------------------------------------------------ edits, from a patch and back
 
 /// Puts the edits of a patch on a history. With `exact` (a plan) every edit must find its message; without (an earlier
-/// patch) edits that no longer apply are left out: a message may be pinned now.
-fn take_over<'a>(
+/// patch) edits that no longer apply are left out, with `pins` also those of messages that are pinned now.
+pub(crate) fn take_over<'a>(
     ladder: &mut Ladder<'_, 'a>,
     transcript: &Transcript<'a>,
     edits: &[Edit],
     counter: &dyn TokenCounter,
     exact: bool,
+    pins: bool,
 ) -> Boxed<()> {
     let mut slot_of: Vec<Option<usize>> = vec![None; transcript.sources];
     for (at, slot) in transcript.slots.iter().enumerate() {
@@ -326,7 +388,7 @@ fn take_over<'a>(
                     }
                     continue;
                 };
-                if !exact && ladder.is_fixed(at) {
+                if pins && ladder.is_fixed(at) {
                     continue;
                 }
                 let prune = matches!(edit, Edit::Prune { .. });
@@ -352,21 +414,21 @@ fn take_over<'a>(
                     ladder.set_hidden(at, true);
                 }
             }
-            Edit::Insert { before, role, text, .. } => inserts.push((find(*before), role, text)),
+            Edit::Insert { before, role, text, covers, .. } => inserts.push((find(*before), role, text, *covers)),
         }
     }
     // Units stay whole: a stand-in has no index of its own, a late answer was not known to the patch.
     for unit in &transcript.units {
         let mut slots = unit.slots.clone();
         if slots.clone().any(|at| ladder.is_hidden(at)) {
-            let fixed = !exact && slots.any(|at| ladder.is_fixed(at));
+            let fixed = pins && slots.any(|at| ladder.is_fixed(at));
             for at in unit.slots.clone() {
                 ladder.set_hidden(at, !fixed);
             }
         }
     }
-    let runs = ladder.runs();
-    for (at, role, text) in inserts {
+    let runs = ladder.standing.runs();
+    for (at, role, text, covers) in inserts {
         let run = at.and_then(|at| {
             let found = runs.binary_search_by(|run: &Range<usize>| {
                 if run.end <= at {
@@ -385,12 +447,28 @@ fn take_over<'a>(
             }
             continue;
         };
-        if ladder.stands.last().is_some_and(|stand| stand.run == *run) {
+        // Several may stand side by side for parts of one run: how much each covers tells them apart.
+        let start = match ladder.standing.stands.last() {
+            Some(stand) if run.contains(&stand.run.start) => stand.run.end,
+            _ => run.start,
+        };
+        let end = start.saturating_add(covers).min(run.end);
+        if start >= end {
             continue;
         }
         let (message, _) = transcript.format.rules().text_message(role, text);
         let tokens = message_tokens(counter, &message);
-        ladder.add_stand(Stand { run: run.clone(), role: role.clone(), text: text.clone(), tokens });
+        ladder.add_stand(Stand { run: start..end, role: role.clone(), text: text.clone(), tokens, room: None });
+    }
+    // What a run has more by now belongs to the last of its stands.
+    let ends: Vec<usize> = ladder.standing.stands.iter().skip(1).map(|stand| stand.run.start).collect();
+    for (number, stand) in ladder.standing.stands.iter_mut().enumerate() {
+        let next = ends.get(number).copied().unwrap_or(usize::MAX);
+        if let Some(run) =
+            runs.get(runs.partition_point(|run| run.end <= stand.run.start)).filter(|run| run.end <= next)
+        {
+            stand.run.end = run.end;
+        }
     }
     Ok(())
 }
@@ -417,23 +495,29 @@ fn edited<'a>(format: Format, message: &Message<'a>, changes: &[Change]) -> Opti
 }
 
 /// What came out besides the edits themselves.
-struct Facts {
-    tier: Tier,
-    limit: u64,
-    overhead: u64,
-    source_hash: String,
-    warnings: Vec<Warning>,
+pub(crate) struct Facts {
+    pub tier: Tier,
+    pub limit: u64,
+    pub overhead: u64,
+    pub source_hash: String,
+    pub warnings: Vec<Warning>,
 }
 
-/// Writes the state of a ladder down as edits, recipe and report.
-fn finish(ladder: &Ladder<'_, '_>, transcript: &Transcript<'_>, facts: Facts) -> Outcome {
+/// How to make the view.
+pub(crate) fn recipe<'a>(transcript: &Transcript<'a>, standing: &Standing<'a>) -> Recipe {
+    let facts = Facts { tier: Tier::None, limit: 0, overhead: 0, source_hash: String::new(), warnings: Vec::new() };
+    finish(transcript, standing, facts).recipe
+}
+
+/// Writes how a history stands down as edits, recipe and report.
+fn finish<'a>(transcript: &Transcript<'a>, standing: &Standing<'a>, facts: Facts) -> Outcome {
     let mut recipe = Recipe::default();
     let mut layout = Layout::default();
     let mut view_hash = ContentHash::new();
     let mut view_len = 0;
     let mut edits = Vec::new();
     let mut summary = None;
-    let mut stands = ladder.stands.iter().peekable();
+    let mut stands = standing.stands.iter().peekable();
     for (at, slot) in transcript.slots.iter().enumerate() {
         if let Some(stand) = stands.next_if(|stand| stand.run.start == at) {
             let (message, inserted) = transcript.format.rules().text_message(&stand.role, &stand.text);
@@ -451,11 +535,11 @@ fn finish(ladder: &Ladder<'_, '_>, transcript: &Transcript<'_>, facts: Facts) ->
                 tokens_after: stand.tokens,
             });
         }
-        if ladder.is_hidden(at) {
+        if standing.is_hidden(at) {
             if let Some(index) = slot.source {
                 match edits.last_mut() {
                     Some(Edit::Hide { to, tokens_before, .. })
-                        if *to == index && ladder.is_hidden(at.saturating_sub(1)) =>
+                        if *to == index && standing.is_hidden(at.saturating_sub(1)) =>
                     {
                         *to += 1;
                         *tokens_before += slot.tokens;
@@ -466,7 +550,7 @@ fn finish(ladder: &Ladder<'_, '_>, transcript: &Transcript<'_>, facts: Facts) ->
             continue;
         }
         view_len += 1;
-        let edit = ladder.edits.get(at).and_then(Option::as_ref);
+        let edit = standing.edits.get(at).and_then(Option::as_ref);
         view_hash.add(edit.map_or(&slot.message, |edit| &edit.message));
         let mut changes = slot.changes.clone();
         if let Some(edit) = edit {
@@ -498,7 +582,7 @@ fn finish(ladder: &Ladder<'_, '_>, transcript: &Transcript<'_>, facts: Facts) ->
         format: transcript.format,
         tier: facts.tier,
         before: facts.overhead + transcript.given_tokens,
-        after: ladder.total,
+        after: standing.total,
         limit: facts.limit,
         overhead: facts.overhead,
         messages_before: transcript.sources,
@@ -506,7 +590,7 @@ fn finish(ladder: &Ladder<'_, '_>, transcript: &Transcript<'_>, facts: Facts) ->
         edits,
         repairs: transcript.repairs.clone(),
         first_changed_index: None,
-        prefix_tokens: ladder.total,
+        prefix_tokens: standing.total,
         summary,
         warnings: facts.warnings,
     };
@@ -532,40 +616,63 @@ enum Sign {
 }
 
 /// The view that the model saw last: its messages as far as they are still the same, and how many there were.
-struct Seen {
+#[derive(Debug)]
+pub(crate) struct Seen {
     signs: Vec<(Sign, u64)>,
     messages: usize,
 }
 
-fn signature(ladder: &Ladder<'_, '_>, transcript: &Transcript<'_>) -> Vec<(Sign, u64)> {
+/// What the model sees as things stand.
+pub(crate) fn seen_now<'a>(transcript: &Transcript<'a>, standing: &Standing<'a>) -> Seen {
+    let signs = signature(transcript, standing);
+    let messages = signs.len();
+    Seen { signs, messages }
+}
+
+/// What the model saw of these messages when `patch` was made, whose edits were taken over. Where the mended
+/// history itself has changed since, such as a stand-in that gave way to the real result, it saw something else.
+pub(crate) fn seen<'a>(transcript: &Transcript<'a>, standing: &Standing<'a>, patch: &Patch) -> Seen {
+    let signs = signature(transcript, standing);
+    let agrees = |(item, (sign, _)): &(LayoutItem, &(Sign, u64))| match (item, sign) {
+        (LayoutItem::Kept(index, _), Sign::Message(source, changes)) => *source == Some(*index) && changes.is_empty(),
+        (LayoutItem::Edited(index), Sign::Message(source, changes)) => *source == Some(*index) && !changes.is_empty(),
+        (LayoutItem::Inserted, Sign::Message(source, _)) => source.is_none(),
+        (LayoutItem::Inserted, Sign::Stand(_)) => true,
+        _ => false,
+    };
+    let same = patch.view.layout.items().zip(&signs).take_while(agrees).count();
+    Seen { signs: signs.into_iter().take(same).collect(), messages: patch.view.messages }
+}
+
+fn signature<'a>(transcript: &Transcript<'a>, standing: &Standing<'a>) -> Vec<(Sign, u64)> {
     let mut signs = Vec::new();
-    let mut stands = ladder.stands.iter().peekable();
+    let mut stands = standing.stands.iter().peekable();
     for (at, slot) in transcript.slots.iter().enumerate() {
         if let Some(stand) = stands.next_if(|stand| stand.run.start == at) {
             signs.push((Sign::Stand(stand.text.clone()), stand.tokens));
         }
-        if ladder.is_hidden(at) {
+        if standing.is_hidden(at) {
             continue;
         }
         let mut changes = slot.changes.clone();
-        if let Some(edit) = ladder.edits.get(at).and_then(Option::as_ref) {
+        if let Some(edit) = standing.edits.get(at).and_then(Option::as_ref) {
             changes.extend(edit.changes.iter().cloned());
         }
-        signs.push((Sign::Message(slot.source, changes), ladder.tokens(at)));
+        signs.push((Sign::Message(slot.source, changes), standing.tokens(transcript, at)));
     }
     signs
 }
 
 /// Finds the first message that differs from what the model saw last: the view of `previous` where it was taken over,
 /// else the messages as given.
-fn mark_change(
+fn mark_change<'a>(
     report: &mut Report,
-    ladder: &Ladder<'_, '_>,
-    transcript: &Transcript<'_>,
+    transcript: &Transcript<'a>,
+    standing: &Standing<'a>,
     seen: Option<&Seen>,
     overhead: u64,
 ) {
-    let now = signature(ladder, transcript);
+    let now = signature(transcript, standing);
     let mut prefix = overhead;
     let (same, end) = if let Some(seen) = seen {
         (now.iter().zip(&seen.signs).take_while(|(now, before)| now.0 == before.0).count(), seen.messages)

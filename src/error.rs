@@ -4,6 +4,8 @@ use std::fmt::Arguments;
 
 use serde::Serialize;
 
+use crate::provider::ProviderError;
+
 /// Everything that can go wrong, each with a stable [`code`](Error::code).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -73,6 +75,12 @@ pub enum Error {
     /// The plan was made from other messages.
     #[error("the plan was made from other messages; make a new one")]
     StalePlan,
+    /// The host gave up.
+    #[error("aborted")]
+    Aborted,
+    /// A model failed, and the host wants to know instead of having a summary made without one.
+    #[error("the provider failed: {0}")]
+    Provider(ProviderError),
     /// The view was changed, or an original is missing.
     #[error("cannot undo: {reason}")]
     CannotUndo {
@@ -114,6 +122,8 @@ impl Error {
             Self::IrreducibleBudget { .. } => "irreducible_budget",
             Self::StalePlan => "stale_plan",
             Self::CannotUndo { .. } => "cannot_undo",
+            Self::Aborted => "aborted",
+            Self::Provider(error) => error.class.code(),
         }
     }
 

@@ -71,6 +71,16 @@ impl Messages {
         self.raw.get(index).map(|raw| raw.get())
     }
 
+    /// Adds messages at the end.
+    pub(crate) fn extend(&mut self, more: &Self) {
+        self.raw.extend_from_slice(&more.raw);
+    }
+
+    /// Some of them.
+    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        Self { raw: self.raw.get(range).unwrap_or_default().to_vec() }
+    }
+
     /// All of them as one JSON array.
     #[must_use]
     pub fn to_json(&self) -> String {

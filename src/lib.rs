@@ -28,15 +28,22 @@
 #[cfg(target_family = "wasm")]
 mod api;
 mod budget;
+mod conversation;
 mod engine;
 mod error;
+mod focus;
 mod format;
+mod guards;
+mod guidelines;
 mod json;
 mod ladder;
 mod message;
 mod options;
 mod order;
 mod policy;
+mod provider;
+mod prune;
+mod redact;
 mod shrink;
 mod summarize;
 mod text;
@@ -52,12 +59,21 @@ mod wasm;
 #[doc(hidden)]
 pub use wasm::exports as border;
 
-pub use budget::{Budget, MAX_TOKENS};
+pub use budget::{Allocation, AllocationOptions, Budget, MAX_TOKENS};
+pub use conversation::{Conversation, ConversationOptions, Done, State, Status};
 pub use error::{Breakdown, Error, Result};
+pub use focus::{Entry, FocusError, FocusPolicy, Knowledge, Source};
 pub use format::Format;
+pub use guards::{Counters, Guards, Phase};
+pub use guidelines::{Category, FailurePair, Guidelines, GuidelinesPolicy};
 pub use json::Messages;
 pub use options::FitOptions;
-pub use policy::{Policy, Strategy};
+pub use policy::{Policy, Proactive, Strategy};
+pub use provider::{
+    Answer, DEFAULT_WINDOW, ErrorClass, Pending, Provider, ProviderError, Providers, Purpose, Request, RequestMessage,
+    Stop, Usage,
+};
+pub use redact::Redaction;
 pub use tokens::{Heuristic, TokenCounter};
 pub use transcript::{
     Change, Edit, Layout, LayoutItem, Patch, Plan, Repair, Report, SourceMark, Step, Summary, Tier, ViewMark,
@@ -90,6 +106,46 @@ pub fn fit(messages: &Messages, options: &FitOptions) -> Result<Fitted> {
 /// As [`fit`].
 pub fn fit_with(messages: &Messages, options: &FitOptions, counter: &dyn TokenCounter) -> Result<Fitted> {
     let outcome = engine::fit(input(messages, options)?, options, counter)?;
+    Ok(Fitted { messages: messages.cook(&outcome.recipe)?, report: outcome.report, patch: outcome.patch })
+}
+
+/// What [`compact`] takes beside the messages.
+#[derive(Debug, Clone)]
+pub struct CompactOptions<'p> {
+    /// As for [`fit`].
+    pub fit: FitOptions,
+    /// Who writes the summaries; without any this is [`fit`].
+    pub providers: Providers<'p>,
+    /// What every summary has to heed.
+    pub instructions: Option<String>,
+    /// Whether a failure of a model is an error. If not (the default), the summary that was made without one stays, and
+    /// a warning says what happened.
+    pub fails_with_provider: bool,
+}
+
+impl<'p> CompactOptions<'p> {
+    /// Defaults, with a hard limit of `tokens`.
+    #[must_use]
+    pub fn new(tokens: u64, providers: Providers<'p>) -> Self {
+        Self { fit: FitOptions::new(tokens), providers, instructions: None, fails_with_provider: false }
+    }
+}
+
+/// Fits messages to a budget as [`fit_with`] does, with summaries written by models.
+///
+/// At most [`Policy::max_provider_calls`] requests are made, retries included. Whatever they come to, the messages fit.
+///
+/// # Errors
+/// As [`fit`]; [`Error::Aborted`]; with `fails_with_provider` also [`Error::Provider`].
+pub async fn compact(messages: &Messages, options: &CompactOptions<'_>, counter: &dyn TokenCounter) -> Result<Fitted> {
+    let calls = provider::Calls::new(&options.fit.policy, options.providers, counter);
+    let wishes = summarize::Wishes { instructions: options.instructions.as_deref(), ..summarize::Wishes::default() };
+    let outcome = engine::compact(input(messages, &options.fit)?, &options.fit, counter, &calls, &wishes).await?;
+    if options.fails_with_provider
+        && let Some(failure) = calls.failures().into_iter().next()
+    {
+        return Err(Error::Provider(failure));
+    }
     Ok(Fitted { messages: messages.cook(&outcome.recipe)?, report: outcome.report, patch: outcome.patch })
 }
 

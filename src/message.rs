@@ -132,6 +132,31 @@ pub struct Message<'a> {
 }
 
 impl Message<'_> {
+    /// The same, with text of its own.
+    pub(crate) fn into_owned(self) -> Message<'static> {
+        let own = |text: Cow<'_, str>| Cow::<'static, str>::Owned(text.into_owned());
+        let parts = self.parts.into_iter().map(|Part { kind, path }| {
+            let kind = match kind {
+                PartKind::Text(text) => PartKind::Text(own(text)),
+                PartKind::ToolResult(text) => PartKind::ToolResult(own(text)),
+                PartKind::Hidden(text) => PartKind::Hidden(own(text)),
+                PartKind::ToolCall { id, name, arguments } => {
+                    PartKind::ToolCall { id: own(id), name: own(name), arguments: own(arguments) }
+                }
+                PartKind::Attachment { tokens, fingerprint } => PartKind::Attachment { tokens, fingerprint },
+                PartKind::Other => PartKind::Other,
+            };
+            Part { kind, path }
+        });
+        Message {
+            role: self.role,
+            role_name: own(self.role_name),
+            parts: parts.collect(),
+            answers: self.answers.map(own),
+            name: self.name.map(own),
+        }
+    }
+
     /// Texts of this message that the model reads, in order.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(Part::text)

@@ -5,7 +5,8 @@ use serde_json::value::RawValue;
 use crate::budget::{Budget, MAX_TOKENS};
 use crate::error::{Boxed, Error, Result};
 use crate::format::Format;
-use crate::policy::{Policy, Strategy};
+use crate::policy::{Policy, Proactive, Strategy};
+use crate::redact::Redaction;
 use crate::text::{clip, joined};
 use crate::transcript::Patch;
 use crate::value::Value;
@@ -21,6 +22,8 @@ pub struct FitOptions {
     pub pin: Vec<usize>,
     /// The patch of an earlier call whose messages are a prefix of these.
     pub previous: Option<Patch>,
+    /// What the user is working on, for strategies that ask; what the user said last when `None`.
+    pub goal: Option<String>,
     /// The format; detected when `None`.
     pub format: Option<Format>,
     /// A system prompt sent beside the messages, as JSON. Counted, never edited.
@@ -44,6 +47,7 @@ impl FitOptions {
             policy: Policy::default(),
             pin: Vec::new(),
             previous: None,
+            goal: None,
             format: None,
             system: None,
             tools: None,
@@ -99,7 +103,8 @@ impl FitOptions {
                 "policy" => options.policy = read_policy(value)?,
                 "pin" => options.pin = read_pins(value)?,
                 "format" => options.format = Some(read_format(value)?),
-                "model" | "goal" => {
+                "goal" => options.goal = Some(string(name, value)?.to_owned()),
+                "model" => {
                     string(name, value)?;
                 }
                 _ => {
@@ -160,6 +165,25 @@ fn read_budget(value: &Value<'_>) -> Boxed<Budget> {
     }
 }
 
+/// A field to be read, by what it may hold.
+enum Place<'p> {
+    Share(&'p mut f64),
+    Count(&'p mut usize),
+    Small(&'p mut u32),
+    Tokens(&'p mut u64),
+    Flag(&'p mut bool),
+    Text(&'p mut String),
+    Names(&'p mut Vec<String>),
+    Strategy(&'p mut Strategy),
+    Proactive(&'p mut Option<Proactive>),
+    Redaction(&'p mut Redaction),
+}
+
+const POLICY: &str = "soft, hard, softTarget, hardTarget, preserveTailMessages, protectTailTokens, protectTools, strategy, \
+    summaryRole, shrinkLastUser, placeholder, cooldownTurns, toolCallCutoff, toolPairShare, toolPairSummaryChars, \
+    proactive, chunkTokens, oversizeTokens, concurrency, maxProviderCalls, llmTimeoutMs, goalTimeoutMs, \
+    structuredSummaries and redact";
+
 fn read_policy(value: &Value<'_>) -> Boxed<Policy> {
     let mut policy = Policy::default();
     for (name, value) in object("policy", value)? {
@@ -167,40 +191,90 @@ fn read_policy(value: &Value<'_>) -> Boxed<Policy> {
             continue;
         }
         let option = format!("policy.{name}");
-        match name.as_ref() {
-            "soft" => policy.soft = number(&option, value)?,
-            "hard" => policy.hard = number(&option, value)?,
-            "softTarget" => policy.soft_target = number(&option, value)?,
-            "hardTarget" => policy.hard_target = number(&option, value)?,
-            "preserveTailMessages" => policy.preserve_tail_messages = count(&option, value)?,
-            "protectTailTokens" => policy.protect_tail_tokens = tokens(&option, value)?,
-            "protectTools" => {
-                for item in list(&option, value)? {
-                    policy.protect_tools.push(string(&option, item)?.to_owned());
-                }
-            }
-            "strategy" => match string(&option, value)? {
-                "oldest-first" => policy.strategy = Strategy::OldestFirst,
-                other => {
-                    return Err(Error::option(&option, format_args!("must be oldest-first, but is \"{other}\"")));
-                }
-            },
-            "summaryRole" => string(&option, value)?.clone_into(&mut policy.summary_role),
-            "shrinkLastUser" => match value {
-                Value::Bool(flag) => policy.shrink_last_user = *flag,
-                other => return Err(wrong(&option, other, "true or false")),
-            },
-            "placeholder" => string(&option, value)?.clone_into(&mut policy.placeholder),
-            _ => {
-                return Err(unknown(
-                    &option,
-                    "soft, hard, softTarget, hardTarget, preserveTailMessages, protectTailTokens, protectTools, \
-                     strategy, summaryRole, shrinkLastUser and placeholder",
-                ));
-            }
+        match place(&mut policy, name) {
+            Some(place) => read_into(place, &option, value)?,
+            None => return Err(unknown(&option, POLICY)),
         }
     }
     Ok(policy)
+}
+
+fn place<'p>(policy: &'p mut Policy, name: &str) -> Option<Place<'p>> {
+    Some(match name {
+        "soft" => Place::Share(&mut policy.soft),
+        "hard" => Place::Share(&mut policy.hard),
+        "softTarget" => Place::Share(&mut policy.soft_target),
+        "hardTarget" => Place::Share(&mut policy.hard_target),
+        "preserveTailMessages" => Place::Count(&mut policy.preserve_tail_messages),
+        "protectTailTokens" => Place::Tokens(&mut policy.protect_tail_tokens),
+        "protectTools" => Place::Names(&mut policy.protect_tools),
+        "strategy" => Place::Strategy(&mut policy.strategy),
+        "summaryRole" => Place::Text(&mut policy.summary_role),
+        "shrinkLastUser" => Place::Flag(&mut policy.shrink_last_user),
+        "placeholder" => Place::Text(&mut policy.placeholder),
+        "cooldownTurns" => Place::Small(&mut policy.cooldown_turns),
+        "toolCallCutoff" => Place::Count(&mut policy.tool_call_cutoff),
+        "toolPairShare" => Place::Share(&mut policy.tool_pair_share),
+        "toolPairSummaryChars" => Place::Count(&mut policy.tool_pair_summary_chars),
+        "proactive" => Place::Proactive(&mut policy.proactive),
+        "chunkTokens" => Place::Tokens(&mut policy.chunk_tokens),
+        "oversizeTokens" => Place::Tokens(&mut policy.oversize_tokens),
+        "concurrency" => Place::Count(&mut policy.concurrency),
+        "maxProviderCalls" => Place::Small(&mut policy.max_provider_calls),
+        "llmTimeoutMs" => Place::Small(&mut policy.llm_timeout_ms),
+        "goalTimeoutMs" => Place::Small(&mut policy.goal_timeout_ms),
+        "structuredSummaries" => Place::Flag(&mut policy.structured_summaries),
+        "redact" => Place::Redaction(&mut policy.redact),
+        _ => return None,
+    })
+}
+
+fn read_into(place: Place<'_>, option: &str, value: &Value<'_>) -> Boxed<()> {
+    match place {
+        Place::Share(place) => *place = number(option, value)?,
+        Place::Count(place) => *place = count(option, value)?,
+        Place::Small(place) => *place = u32::try_from(count(option, value)?).unwrap_or(u32::MAX),
+        Place::Tokens(place) => *place = tokens(option, value)?,
+        Place::Flag(place) => match value {
+            Value::Bool(flag) => *place = *flag,
+            other => return Err(wrong(option, other, "true or false")),
+        },
+        Place::Text(place) => string(option, value)?.clone_into(place),
+        Place::Names(place) => {
+            for item in list(option, value)? {
+                place.push(string(option, item)?.to_owned());
+            }
+        }
+        Place::Strategy(place) => {
+            let name = string(option, value)?;
+            *place = Strategy::from_name(name).ok_or_else(|| {
+                let known = "oldest-first, task-aware, mig, task-aware-mig, subgoal or subgoal-mig";
+                Error::option(option, format_args!("must be {known}, but is \"{}\"", clip(name, 40)))
+            })?;
+        }
+        Place::Proactive(place) => {
+            let field = |name: &str| {
+                let option = format!("{option}.{name}");
+                tokens(&option, value.get(name).unwrap_or(&Value::Null))
+            };
+            object(option, value)?;
+            let (threshold_tokens, max_summary_tokens) = (field("thresholdTokens")?, field("maxSummaryTokens")?);
+            *place = Some(Proactive { threshold_tokens, max_summary_tokens });
+        }
+        Place::Redaction(place) => {
+            for (name, value) in object(option, value)? {
+                let option = format!("{option}.{name}");
+                let place = match name.as_ref() {
+                    "secrets" => Place::Flag(&mut place.secrets),
+                    "paths" => Place::Flag(&mut place.paths),
+                    "literals" => Place::Names(&mut place.literals),
+                    _ => return Err(unknown(&option, "secrets, paths and literals")),
+                };
+                read_into(place, &option, value)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn read_pins(value: &Value<'_>) -> Boxed<Vec<usize>> {

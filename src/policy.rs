@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Boxed, Error, Result};
+use crate::redact::Redaction;
 
 /// The tunables. Defaults are zeph's numbers unless the field says otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,43 @@ pub struct Policy {
     pub shrink_last_user: bool,
     /// Text left in place of a pruned tool result; `{tokens}` becomes its size.
     pub placeholder: String,
+    /// Turns after a hard compaction in which no model is asked for another. 2.
+    pub cooldown_turns: u32,
+    /// Tool units without a summary that may stand before the oldest are summarised. 6.
+    pub tool_call_cutoff: usize,
+    /// Share of the limit below which no tool unit is summarised, however many there are: in a large window that would
+    /// be paid for nothing. 0.25 (zeph has no such gate).
+    pub tool_pair_share: f64,
+    /// Longest summary of a tool unit, characters. 8,000.
+    pub tool_pair_summary_chars: usize,
+    /// Summarise before the window fills; off by default.
+    pub proactive: Option<Proactive>,
+    /// Tokens of conversation that are summarised in one request. 4,096.
+    pub chunk_tokens: u64,
+    /// A message of this size is summarised in a request of its own, tokens. 2,048.
+    pub oversize_tokens: u64,
+    /// Requests that run at the same time. 4.
+    pub concurrency: usize,
+    /// Most requests of one compaction, retries included. 64 (zeph has no cap).
+    pub max_provider_calls: u32,
+    /// Longest wait for a summary, milliseconds. 120,000.
+    pub llm_timeout_ms: u32,
+    /// Longest wait for the goal, milliseconds. 5,000.
+    pub goal_timeout_ms: u32,
+    /// Whether summaries are asked for as JSON of five fields, with prose where that fails. False.
+    pub structured_summaries: bool,
+    /// What is taken out of a text before a model is asked to summarise it.
+    pub redact: Redaction,
+}
+
+/// When to summarise before the window fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Proactive {
+    /// A view above this is compacted, tokens. At least 1,000.
+    pub threshold_tokens: u64,
+    /// Room of its summary, tokens. At least 128.
+    pub max_summary_tokens: u64,
 }
 
 /// Which tool results go first.
@@ -39,6 +77,35 @@ pub struct Policy {
 pub enum Strategy {
     /// The oldest.
     OldestFirst,
+    /// The least relevant to the goal; without a goal the oldest.
+    TaskAware,
+    /// Those with the least relevance to the goal (without a goal: the oldest) and the most in them that other results
+    /// say too: relevance minus redundancy.
+    Mig,
+    /// Those that, alone, contribute the least to the goal: relevance and recency, times the share of a result that no
+    /// other one repeats.
+    TaskAwareMig,
+    /// Those of no subgoal, then those of completed ones, then those of the active one.
+    Subgoal,
+    /// As `Subgoal`, minus redundancy.
+    SubgoalMig,
+}
+
+impl Strategy {
+    /// The strategy of a name, as policies spell it or as zeph's configuration does (`task_aware`; `reactive` is oldest
+    /// first).
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "oldest-first" | "reactive" => Self::OldestFirst,
+            "task-aware" | "task_aware" => Self::TaskAware,
+            "mig" => Self::Mig,
+            "task-aware-mig" | "task_aware_mig" => Self::TaskAwareMig,
+            "subgoal" => Self::Subgoal,
+            "subgoal-mig" | "subgoal_mig" => Self::SubgoalMig,
+            _ => return None,
+        })
+    }
 }
 
 impl Default for Policy {
@@ -55,6 +122,19 @@ impl Default for Policy {
             summary_role: "user".to_owned(),
             shrink_last_user: false,
             placeholder: "[tool result of {tokens} tokens pruned]".to_owned(),
+            cooldown_turns: 2,
+            tool_call_cutoff: 6,
+            tool_pair_share: 0.25,
+            tool_pair_summary_chars: 8_000,
+            proactive: None,
+            chunk_tokens: 4_096,
+            oversize_tokens: 2_048,
+            concurrency: 4,
+            max_provider_calls: 64,
+            llm_timeout_ms: 120_000,
+            goal_timeout_ms: 5_000,
+            structured_summaries: false,
+            redact: Redaction::default(),
         }
     }
 }
@@ -103,6 +183,30 @@ impl Policy {
                 "policy.summaryRole",
                 format_args!("must be user, assistant, system or developer, but is \"{}\"", self.summary_role),
             ));
+        }
+        if !(0.0..=1.0).contains(&self.tool_pair_share) {
+            return Err(Error::option("policy.toolPairShare", format_args!("must be from 0 to 1")));
+        }
+        let least: [(&str, u64, u64); 6] = [
+            ("policy.chunkTokens", self.chunk_tokens, 64),
+            ("policy.oversizeTokens", self.oversize_tokens, 32),
+            ("policy.concurrency", self.concurrency as u64, 1),
+            ("policy.toolPairSummaryChars", self.tool_pair_summary_chars as u64, 40),
+            (
+                "policy.proactive.thresholdTokens",
+                self.proactive.map_or(1_000, |proactive| proactive.threshold_tokens),
+                1_000,
+            ),
+            (
+                "policy.proactive.maxSummaryTokens",
+                self.proactive.map_or(128, |proactive| proactive.max_summary_tokens),
+                128,
+            ),
+        ];
+        for (name, given, least) in least {
+            if given < least {
+                return Err(Error::option(name, format_args!("must be at least {least}, but is {given}")));
+            }
         }
         if self.placeholder.len() > 1_000 {
             return Err(Error::option("policy.placeholder", format_args!("must be at most 1,000 bytes long")));

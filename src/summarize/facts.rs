@@ -2,6 +2,7 @@
 
 use crate::message::fingerprint;
 use crate::text::{clip, find};
+use crate::tokens::floor_boundary;
 
 /// Strings that look like they name something.
 #[derive(Debug, Default)]
@@ -109,6 +110,12 @@ impl Facts {
         }
         word.len() >= 5 && is_error(word)
     }
+}
+
+/// Whether a text speaks of an error where one would say so: in its first lines.
+pub(crate) fn reports_error(text: &str) -> bool {
+    let head = text.get(..floor_boundary(text, 400)).unwrap_or_default();
+    head.split(|char: char| !char.is_ascii_alphanumeric()).any(|word| word.len() >= 5 && is_error(word))
 }
 
 /// Whether a word ends like one of an error. The last letter rules most words out.

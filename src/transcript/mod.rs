@@ -2,6 +2,7 @@
 
 mod edits;
 mod layout;
+mod standing;
 mod units;
 mod view;
 
@@ -10,5 +11,6 @@ pub use edits::{
     Warning,
 };
 pub use layout::{Layout, LayoutItem, Span};
-pub(crate) use units::{Transcript, UnitKind};
+pub(crate) use standing::{SlotEdit, Stand, Standing};
+pub(crate) use units::{Slot, Transcript, Unit, UnitKind};
 pub use view::{Inserted, Recipe, RecipeItem};

@@ -48,7 +48,9 @@ pub(crate) struct Transcript<'a> {
     pub format: Format,
     /// How many source messages there are.
     pub sources: usize,
-    /// Size of the source messages as given, tokens.
+    /// Size of each source message as given, tokens.
+    given: Vec<u64>,
+    /// The same, all together.
     pub given_tokens: u64,
     pub slots: Vec<Slot<'a>>,
     pub units: Vec<Unit>,
@@ -58,8 +60,12 @@ pub(crate) struct Transcript<'a> {
 impl<'a> Transcript<'a> {
     /// Mends the messages, counts each once and groups them.
     pub(crate) fn new(format: Format, messages: Vec<Message<'a>>, counter: &dyn TokenCounter) -> Self {
+        let given = messages.iter().map(|message| message_tokens(counter, message)).collect();
+        Self::counted(format, messages, given, counter)
+    }
+
+    fn counted(format: Format, messages: Vec<Message<'a>>, given: Vec<u64>, counter: &dyn TokenCounter) -> Self {
         let sources = messages.len();
-        let given: Vec<u64> = messages.iter().map(|message| message_tokens(counter, message)).collect();
         let Mended { order, findings } = format.rules().mend(&messages);
         let mut messages: Vec<Option<Message<'a>>> = messages.into_iter().map(Some).collect();
         let mut slots: Vec<Slot<'a>> = Vec::with_capacity(order.len());
@@ -79,7 +85,61 @@ impl<'a> Transcript<'a> {
         }
         let repairs = findings.into_iter().map(|finding| repair(finding, &given, &slots)).collect();
         let units = group(&slots);
-        Self { format, sources, given_tokens: given.iter().sum(), slots, units, repairs }
+        Self { format, sources, given_tokens: given.iter().sum(), given, slots, units, repairs }
+    }
+
+    /// Takes in messages that follow. Only the last unit is read anew with them, since they may hold results for it:
+    /// `last` are its messages as given, from the joint on. Returns the slot from which on everything is new; `None`
+    /// where something reaches further back (an answer to an earlier call), and all has to be read anew.
+    pub(crate) fn extend(
+        &mut self,
+        last: Vec<Message<'a>>,
+        messages: Vec<Message<'a>>,
+        counter: &dyn TokenCounter,
+    ) -> Option<usize> {
+        let (slot, source) = self.joint();
+        let mut given = self.given.get(source..).unwrap_or_default().to_vec();
+        let mut suffix = last;
+        for message in messages {
+            given.push(message_tokens(counter, &message));
+            suffix.push(message);
+        }
+        let mut read = Self::counted(self.format, suffix, given, counter);
+        let reaches_back = |repair: &Repair| repair.rule == "C1" && repair.action == "drop";
+        if self.repairs.iter().any(|repair| repair.action == "move") || read.repairs.iter().any(reaches_back) {
+            return None;
+        }
+        let old: u64 = self.given.drain(source..).sum();
+        self.given_tokens = self.given_tokens - old + read.given_tokens;
+        self.given.append(&mut read.given);
+        self.slots.truncate(slot);
+        while self.units.pop_if(|unit| unit.slots.start >= slot).is_some() {}
+        while self.repairs.pop_if(|repair| repair.index >= source).is_some() {}
+        for mut added in read.slots {
+            added.source = added.source.map(|at| at + source);
+            self.slots.push(added);
+        }
+        for unit in read.units {
+            self.units.push(Unit { slots: unit.slots.start + slot..unit.slots.end + slot, kind: unit.kind });
+        }
+        for mut repair in read.repairs {
+            repair.index += source;
+            self.repairs.push(repair);
+        }
+        self.sources = source + read.sources;
+        Some(slot)
+    }
+
+    /// Where appended messages join: the slot and the source at which the last unit begins, if results may still come
+    /// for it, else the ends.
+    pub(crate) fn joint(&self) -> (usize, usize) {
+        match self.units.last() {
+            Some(unit) if unit.kind == UnitKind::Tools => {
+                let source = self.slots.get(unit.slots.start).and_then(|slot| slot.source);
+                (unit.slots.start, source.unwrap_or(self.sources))
+            }
+            _ => (self.slots.len(), self.sources),
+        }
     }
 
     /// The slots of a unit, or of any other range.

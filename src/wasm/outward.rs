@@ -134,6 +134,7 @@ fn details(error: &Error) -> Details<'_> {
             Details { limit: Some(*limit), required: Some(*required), breakdown: Some(*breakdown), ..none }
         }
         Error::CannotUndo { index, .. } => Details { index: *index, ..none },
-        Error::StalePlan => none,
+        // The last two come from models, which this border does not reach.
+        Error::StalePlan | Error::Aborted | Error::Provider(_) => none,
     }
 }

@@ -18,3 +18,4 @@ pub const HEADER: &str = "[Conversation summary by Epitome: ";
 pub fn full() -> bool {
     std::env::var_os("EPITOME_FULL").is_some_and(|value| !value.is_empty() && value != "0")
 }
+pub mod scripted;

@@ -1,0 +1,146 @@
+//! Asking, within bounds: a cap on requests for each compaction, one place that keeps what went wrong.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Poll;
+
+use crate::error::{Boxed, Error};
+use crate::policy::Policy;
+use crate::provider::{ErrorClass, ProviderError, Providers, Purpose, Request, RequestMessage, Stop};
+use crate::tokens::{TokenCounter, prose, suffix_within};
+
+/// The requests of one compaction.
+pub(crate) struct Calls<'p> {
+    pub policy: &'p Policy,
+    counter: &'p dyn TokenCounter,
+    providers: Providers<'p>,
+    made: Cell<u32>,
+    /// The host gave up: nothing more is asked.
+    aborted: Cell<bool>,
+    /// The failures that were met, the first of each class.
+    failures: RefCell<Vec<ProviderError>>,
+}
+
+/// Why there is no text.
+#[derive(Debug)]
+pub(crate) enum NoText {
+    /// The request was longer than the model reads; its limit, where known.
+    TooLong(Option<u64>),
+    /// Something else; whether the same request may be sent again.
+    Failed { again: bool },
+    /// There is no model, or the cap is reached.
+    NotAsked,
+}
+
+impl<'p> Calls<'p> {
+    pub(crate) fn new(policy: &'p Policy, providers: Providers<'p>, counter: &'p dyn TokenCounter) -> Self {
+        Self { policy, counter, providers, made: Cell::new(0), aborted: Cell::new(false), failures: RefCell::default() }
+    }
+
+    /// How many requests were made.
+    pub(crate) fn made(&self) -> u32 {
+        self.made.get()
+    }
+
+    pub(crate) fn failures(&self) -> Vec<ProviderError> {
+        self.failures.borrow().clone()
+    }
+
+    /// Tokens of a text.
+    pub(crate) fn tokens(&self, text: &str) -> u64 {
+        u64::from(self.counter.count(text))
+    }
+
+    /// The newest part of a text that has so many tokens at most.
+    pub(crate) fn newest<'t>(&self, text: &'t str, most: u64) -> &'t str {
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        text.get(suffix_within(self.counter, text, most, prose(most))..).unwrap_or_default()
+    }
+
+    /// What the model for a purpose reads and writes, tokens; `None` without one.
+    pub(crate) fn window(&self, purpose: Purpose) -> Option<u64> {
+        Some(self.providers.of(purpose)?.window().max(1))
+    }
+
+    /// Sends one request.
+    ///
+    /// # Errors
+    /// [`Error::Aborted`] when the host gave up; everything else is a [`NoText`].
+    pub(crate) async fn ask(
+        &self,
+        purpose: Purpose,
+        prompt: String,
+        max_tokens: u64,
+    ) -> Boxed<std::result::Result<String, NoText>> {
+        if self.aborted.get() {
+            return Err(Box::new(Error::Aborted));
+        }
+        let Some(provider) = self.providers.of(purpose) else { return Ok(Err(NoText::NotAsked)) };
+        // What would not fit is not sent: every caller keeps to the window, this holds them to it.
+        let size = u64::from(self.counter.count(&prompt)).saturating_add(max_tokens);
+        if self.made.get() >= self.policy.max_provider_calls || size > provider.window() {
+            return Ok(Err(NoText::NotAsked));
+        }
+        self.made.set(self.made.get() + 1);
+        let timeout_ms = match purpose {
+            Purpose::Goal | Purpose::Subgoal => self.policy.goal_timeout_ms,
+            _ => self.policy.llm_timeout_ms,
+        };
+        let messages = vec![RequestMessage { role: "user".to_owned(), content: prompt }];
+        let request = Request { purpose, messages, max_tokens, timeout_ms };
+        let error = match provider.complete(&request).await {
+            Ok(answer) if answer.stop == Stop::Refused => ProviderError::new(ErrorClass::Refused, "the model refused"),
+            Ok(answer) if answer.text.trim().is_empty() => {
+                ProviderError::new(ErrorClass::Blank, "the answer holds no text")
+            }
+            // An answer that ran into its limit still says most of what it would have said.
+            Ok(answer) => return Ok(Ok(answer.text)),
+            Err(error) => error,
+        };
+        let class = error.class;
+        if class == ErrorClass::Aborted {
+            self.aborted.set(true);
+            return Err(Box::new(Error::Aborted));
+        }
+        let no_text = match class {
+            ErrorClass::ContextLength => NoText::TooLong(error.limit),
+            _ => NoText::Failed { again: class.may_pass() },
+        };
+        let mut failures = self.failures.borrow_mut();
+        if failures.iter().all(|failure| failure.class != class) {
+            failures.push(error);
+        }
+        Ok(Err(no_text))
+    }
+}
+
+/// Something that waits for answers.
+pub(crate) type Asked<'f, T> = Pin<Box<dyn Future<Output = Boxed<T>> + 'f>>;
+
+/// Runs futures, at most `most` at a time, and gives their results in the order of the futures (B-10).
+pub(crate) async fn in_order<T>(futures: Vec<Pin<Box<dyn Future<Output = T> + '_>>>, most: usize) -> Vec<T> {
+    let mut waiting: Vec<_> = futures.into_iter().map(Some).collect();
+    let mut done: Vec<Option<T>> = waiting.iter().map(|_| None).collect();
+    std::future::poll_fn(move |context| {
+        let mut running = 0;
+        for (future, place) in waiting.iter_mut().zip(&mut done) {
+            let Some(pending) = future else { continue };
+            if running == most.max(1) {
+                break;
+            }
+            match pending.as_mut().poll(context) {
+                Poll::Ready(result) => {
+                    *place = Some(result);
+                    *future = None;
+                }
+                Poll::Pending => running += 1,
+            }
+        }
+        if waiting.iter().any(Option::is_some) {
+            return Poll::Pending;
+        }
+        Poll::Ready(done.iter_mut().filter_map(Option::take).collect())
+    })
+    .await
+}

@@ -1,0 +1,270 @@
+//! The port to a model: one request in, text out.
+//!
+//! The core never reads a clock and never opens a connection: an adapter does, keeps to the deadline of a request, and
+//! says in one of a few classes what went wrong.
+
+mod calls;
+mod context_length;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use calls::{Asked, Calls, NoText, in_order};
+
+/// A request under way. Dropping it is how the core gives up on it.
+pub type Pending<'p> = Pin<Box<dyn Future<Output = std::result::Result<Answer, ProviderError>> + 'p>>;
+
+/// Something that answers requests: a model behind an endpoint, a function of the host, a script in a test.
+pub trait Provider {
+    /// Asks the model.
+    fn complete<'p>(&'p self, request: &'p Request) -> Pending<'p>;
+
+    /// What the model reads and writes at most, tokens. Requests are kept within it.
+    fn window(&self) -> u64 {
+        DEFAULT_WINDOW
+    }
+}
+
+/// Small enough for every model that one would summarise with.
+pub const DEFAULT_WINDOW: u64 = 16_000;
+
+/// What a request is for; hosts may choose a model by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Purpose {
+    /// A note that replaces a run of messages, or one chunk of it.
+    Summary,
+    /// One note made of several.
+    Consolidation,
+    /// A few sentences on a tool call and its result.
+    ToolPair,
+    /// What the user is working on.
+    Goal,
+    /// Which part of it is under way.
+    Subgoal,
+    /// What summaries should not leave out again.
+    Guidelines,
+}
+
+/// One message of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestMessage {
+    /// `user`, in all requests of this version.
+    pub role: String,
+    /// Its text.
+    pub content: String,
+}
+
+/// One request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// What the model reads.
+    pub messages: Vec<RequestMessage>,
+    /// Longest answer that is of use, tokens.
+    pub max_tokens: u64,
+    /// Longest wait, milliseconds. The adapter keeps it.
+    pub timeout_ms: u32,
+}
+
+/// What a model answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Answer {
+    /// Its text.
+    pub text: String,
+    /// What it was charged for, where that is known.
+    pub usage: Option<Usage>,
+    /// Why it ends.
+    pub stop: Stop,
+}
+
+/// Tokens by the provider's own count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Usage {
+    /// Read.
+    pub input_tokens: u64,
+    /// Written.
+    pub output_tokens: u64,
+}
+
+/// Why an answer ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Stop {
+    /// It was complete.
+    #[default]
+    End,
+    /// `max_tokens` was reached.
+    Length,
+    /// The model or a filter refused.
+    Refused,
+}
+
+/// What kind of failure, each with a stable name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorClass {
+    /// The request is longer than the model reads.
+    ContextLength,
+    /// Too many requests.
+    RateLimited,
+    /// The service is down or overloaded.
+    Unavailable,
+    /// The key is missing or wrong.
+    Auth,
+    /// The service does not take the request as it is.
+    BadRequest,
+    /// The model or a filter refused.
+    Refused,
+    /// The answer was cut off.
+    Truncated,
+    /// The answer holds no text.
+    Blank,
+    /// The answer cannot be read.
+    Malformed,
+    /// No answer in time.
+    Timeout,
+    /// The host does not want it any more.
+    Aborted,
+    /// The service cannot be reached.
+    Network,
+    /// The browser hides why.
+    Opaque,
+}
+
+impl ErrorClass {
+    /// Its name, e.g. `rate_limited`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.code().get("provider_".len()..).unwrap_or_default()
+    }
+
+    /// Its code as an error, e.g. `provider_rate_limited`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::ContextLength => "provider_context_length",
+            Self::RateLimited => "provider_rate_limited",
+            Self::Unavailable => "provider_unavailable",
+            Self::Auth => "provider_auth",
+            Self::BadRequest => "provider_bad_request",
+            Self::Refused => "provider_refused",
+            Self::Truncated => "provider_truncated",
+            Self::Blank => "provider_blank",
+            Self::Malformed => "provider_malformed",
+            Self::Timeout => "provider_timeout",
+            Self::Aborted => "provider_aborted",
+            Self::Network => "provider_network",
+            Self::Opaque => "provider_opaque",
+        }
+    }
+
+    /// Whether the same request may succeed a moment later.
+    pub(crate) fn may_pass(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited
+                | Self::Unavailable
+                | Self::Truncated
+                | Self::Blank
+                | Self::Malformed
+                | Self::Timeout
+                | Self::Network
+        )
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderError {
+    /// What kind of failure.
+    pub class: ErrorClass,
+    /// The same in words.
+    pub message: String,
+    /// For `context_length`: what the model reads at most, tokens, where the service says so.
+    pub limit: Option<u64>,
+}
+
+impl ProviderError {
+    /// A failure of this class.
+    #[must_use]
+    pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        Self { class, message: message.into(), limit: None }
+    }
+
+    /// The failure that a service's answer tells of: a request that was too long is recognised by its words, whatever
+    /// the service and its status.
+    #[must_use]
+    pub fn from_response(status: Option<u16>, message: &str) -> Self {
+        if let Some(overflow) = context_length::overflow(status, message) {
+            return Self { class: ErrorClass::ContextLength, message: message.to_owned(), limit: overflow.limit };
+        }
+        let class = match status {
+            Some(401 | 403) => ErrorClass::Auth,
+            Some(408 | 504) => ErrorClass::Timeout,
+            Some(429) => ErrorClass::RateLimited,
+            Some(400..=499) => ErrorClass::BadRequest,
+            Some(500..=599) => ErrorClass::Unavailable,
+            _ => ErrorClass::Network,
+        };
+        Self::new(class, message)
+    }
+}
+
+impl fmt::Display for ProviderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.class.name(), self.message)
+    }
+}
+
+/// The models of a host. Those for tool units and for the goal fall back to the one for summaries.
+#[derive(Clone, Copy, Default)]
+pub struct Providers<'p> {
+    /// For summaries.
+    pub summary: Option<&'p dyn Provider>,
+    /// For summaries of tool units.
+    pub tool_pair: Option<&'p dyn Provider>,
+    /// For goals and subgoals.
+    pub goal: Option<&'p dyn Provider>,
+}
+
+impl<'p> Providers<'p> {
+    /// One model for everything.
+    #[must_use]
+    pub fn all(provider: &'p dyn Provider) -> Self {
+        Self { summary: Some(provider), ..Self::default() }
+    }
+
+    /// The model for a purpose.
+    pub(crate) fn of(&self, purpose: Purpose) -> Option<&'p dyn Provider> {
+        match purpose {
+            Purpose::ToolPair => self.tool_pair.or(self.summary),
+            Purpose::Goal | Purpose::Subgoal => self.goal.or(self.summary),
+            _ => self.summary,
+        }
+    }
+}
+
+impl fmt::Debug for Providers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = |provider: Option<&dyn Provider>| provider.is_some();
+        write!(
+            f,
+            "Providers {{ summary: {}, tool_pair: {}, goal: {} }}",
+            set(self.summary),
+            set(self.tool_pair),
+            set(self.goal)
+        )
+    }
+}
