@@ -1,13 +1,19 @@
 //! Native speed: `cargo bench --bench fit`. Throughput is in bytes of the conversation's JSON.
 #![allow(missing_docs, reason = "criterion generates the entry point")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark fails loudly")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark fails loudly")]
 
 use std::fmt::Write as _;
+use std::future::Future as _;
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use epitome::{FitOptions, Heuristic, Messages, TokenCounter, count_messages, fit, undo};
+use epitome::{
+    Budget, Conversation, ConversationOptions, FitOptions, Heuristic, Messages, Providers, TokenCounter,
+    count_messages, fit, undo,
+};
 
 /// Sizes of the conversations, messages.
 const SIZES: [usize; 2] = [2_000, 20_000];
@@ -119,5 +125,39 @@ fn benchmarks(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, benchmarks);
+/// Messages of the conversation that goes on.
+const LONG: usize = 10_000;
+
+/// One more message in a long conversation, with nothing to compact, beside the first look at all of it.
+fn turns(criterion: &mut Criterion) {
+    let messages = Messages::from_json(&conversation(LONG)).expect("valid JSON");
+    let window = Budget::Window { window: 100_000_000, reserve: None, overhead: 0 };
+    let next = Messages::from_json(r#"[{"role":"user","content":"And the next one?"}]"#).expect("valid JSON");
+    let mut longer = messages.clone();
+    longer.push_json(r#"{"role":"user","content":"And the next one?"}"#).expect("valid JSON");
+    let mut options = FitOptions::with_budget(window);
+    let first = fit(&messages, &options).expect("it fits");
+
+    let mut group = criterion.benchmark_group(format!("{LONG} messages, one more"));
+    group.sampling_mode(SamplingMode::Flat);
+    group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
+    group.bench_function("first fit", |bencher| bencher.iter(|| fit(black_box(&longer), &options)));
+    options.previous = Some(first.patch);
+    group.bench_function("fit with previous", |bencher| bencher.iter(|| fit(black_box(&longer), &options)));
+    let mut talk = Conversation::new(ConversationOptions::new(window), &Heuristic).expect("valid options");
+    talk.append(&messages).expect("messages that can be read");
+    group.bench_function("append and turn", |bencher| {
+        bencher.iter(|| {
+            talk.append(black_box(&next)).expect("a message that can be read");
+            let mut turn = pin!(talk.turn(Providers::default()));
+            let Poll::Ready(done) = turn.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+                panic!("nobody is asked, so there is nothing to wait for");
+            };
+            done
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, benchmarks, turns);
 criterion_main!(benches);

@@ -263,7 +263,14 @@ export interface Patch<M extends object = object> {
   readonly version: 1;
   readonly format: Format;
   /** What it was computed from. */
-  readonly source: { readonly messages: number; readonly hash: string };
+  readonly source: {
+    readonly messages: number;
+    readonly hash: string;
+    /** Size of each message, tokens, so that `previous` need not be counted again. */
+    readonly sizes: readonly number[];
+    /** What the counter makes of a fixed text: sizes are those of one counter. */
+    readonly probe: number;
+  };
   /** What it leads to: `layout` lists, in view order, `[from, to)` ranges of untouched source messages, indices of
    * edited ones, and `null` for inserted ones. */
   readonly view: {

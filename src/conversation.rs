@@ -22,7 +22,7 @@ use crate::prune::Aim;
 use crate::prune::stale::keep_recent;
 use crate::prune::subgoal::Subgoals;
 use crate::summarize::{self, Deferred, TaskGoal, Wishes};
-use crate::tokens::TokenCounter;
+use crate::tokens::{TokenCounter, probe};
 use crate::transcript::{Patch, Report, Slot, Standing, Tier, Transcript, Warning};
 
 /// What a conversation is held to.
@@ -174,6 +174,8 @@ impl Pass {
 pub struct Conversation<'c> {
     options: ConversationOptions,
     counter: &'c dyn TokenCounter,
+    /// What it makes of a fixed text.
+    probe: u32,
     limit: u64,
     messages: Messages,
     transcript: Transcript<'static>,
@@ -227,11 +229,12 @@ impl<'c> Conversation<'c> {
         let limit = options.budget.checked_limit()?;
         options.policy.check()?;
         let format = options.format.unwrap_or(Format::OpenAiChat);
-        let transcript = Transcript::new(format, Vec::new(), counter);
+        let transcript = Transcript::new(format, Vec::new(), counter, &[]);
         let standing = Standing::new(&transcript, options.overhead);
         let mut conversation = Self {
             options,
             counter,
+            probe: probe(counter),
             limit,
             messages,
             transcript,
@@ -282,7 +285,14 @@ impl<'c> Conversation<'c> {
         // The compaction in force speaks of a view with a stand-in that has given way: it has to speak of this one.
         if gives_way && self.state.patch.is_some() {
             let (limit, overhead) = (self.limit, self.options.overhead);
-            let facts = Facts { tier: Tier::None, limit, overhead, source_hash: self.hash.hex(), warnings: Vec::new() };
+            let facts = Facts {
+                tier: Tier::None,
+                limit,
+                overhead,
+                source_hash: self.hash.hex(),
+                probe: self.probe,
+                warnings: Vec::new(),
+            };
             self.state.patch = Some(engine::conclude(&self.transcript, &self.standing, facts, None).patch);
         }
         Ok(())
@@ -310,7 +320,9 @@ impl<'c> Conversation<'c> {
                 covered_hash = hash.hex();
             }
         }
-        let transcript = Transcript::new(self.transcript.format, parsed, self.counter);
+        let fits = |patch: &&Patch| covered <= self.messages.len() && covered_hash == patch.source.hash;
+        let known = self.state.patch.as_ref().filter(fits).map_or(&[][..], |patch| patch.source.known(self.probe));
+        let transcript = Transcript::new(self.transcript.format, parsed, self.counter, known);
         let standing = Standing::new(&transcript, self.options.overhead);
         let mut ladder =
             Ladder::new(&transcript, standing, self.counter, &self.options.policy, &self.pinned, self.limit);
@@ -725,7 +737,11 @@ impl Conversation<'_> {
             return Ok(None);
         }
         self.state.guards.compacted(0);
-        Ok(Some(self.commit(standing, Tier::Hard, Vec::new())))
+        // A step of its own: one that was dropped halfway may have left its beginning behind.
+        self.begin();
+        let report = self.commit(standing, Tier::Hard, Vec::new());
+        self.step = None;
+        Ok(Some(report))
     }
 
     /// Gives a focus up; nothing is hidden for it.
@@ -941,7 +957,7 @@ impl Conversation<'_> {
         });
         let before = changed.standing.total;
         let (limit, overhead) = (self.limit, self.options.overhead);
-        let facts = Facts { tier, limit, overhead, source_hash: self.hash.hex(), warnings };
+        let facts = Facts { tier, limit, overhead, source_hash: self.hash.hex(), probe: self.probe, warnings };
         let mut outcome = engine::conclude(&self.transcript, &self.standing, facts, Some(&changed.seen));
         outcome.report.before = before;
         if let Some(step) = &mut self.step {

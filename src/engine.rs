@@ -17,7 +17,7 @@ use crate::provider::Calls;
 use crate::prune::Aim;
 use crate::prune::subgoal::Subgoals;
 use crate::summarize::{Wishes, redraft};
-use crate::tokens::{TokenCounter, message_tokens};
+use crate::tokens::{TokenCounter, message_tokens, probe};
 use crate::transcript::{
     Change, Edit, Inserted, Layout, LayoutItem, Patch, Plan, RECORD_VERSION, Recipe, RecipeItem, Repair, Report,
     SlotEdit, SourceMark, Span, Stand, Standing, Summary, Tier, Transcript, ViewMark, Violation, Warning,
@@ -84,6 +84,8 @@ pub(crate) async fn compact(
 /// A history that was read, and what it is measured against.
 struct Begun<'a, 'o> {
     transcript: Transcript<'a>,
+    /// What the counter makes of a fixed text.
+    probe: u32,
     source_hash: String,
     /// By source index.
     pinned: Vec<bool>,
@@ -113,8 +115,10 @@ fn begin<'a, 'o>(input: Input<'a>, options: &'o FitOptions, counter: &dyn TokenC
         previous = None;
     }
     let source_hash = hash(messages.iter());
-    let transcript = Transcript::new(format, messages, counter);
-    Ok(Begun { transcript, source_hash, pinned, limit, overhead, previous, warnings })
+    let probe = probe(counter);
+    let known = previous.map_or(&[][..], |patch| patch.source.known(probe));
+    let transcript = Transcript::new(format, messages, counter, known);
+    Ok(Begun { transcript, probe, source_hash, pinned, limit, overhead, previous, warnings })
 }
 
 impl<'a> Begun<'a, '_> {
@@ -142,8 +146,14 @@ impl<'a> Begun<'a, '_> {
     fn conclude(&self, ladder: &Ladder<'_, 'a>, tier: Tier, seen: Option<&Seen>, mut more: Vec<Warning>) -> Outcome {
         let mut warnings = self.warnings.clone();
         warnings.append(&mut more);
-        let facts =
-            Facts { tier, limit: self.limit, overhead: self.overhead, source_hash: self.source_hash.clone(), warnings };
+        let facts = Facts {
+            tier,
+            limit: self.limit,
+            overhead: self.overhead,
+            source_hash: self.source_hash.clone(),
+            probe: self.probe,
+            warnings,
+        };
         conclude(&self.transcript, &ladder.standing, facts, seen)
     }
 }
@@ -194,11 +204,11 @@ pub(crate) fn apply(messages: Value<'_>, version: u32, patch: &Patch) -> Boxed<R
         return Err(Error::StalePlan.into());
     }
     let uncounted = |_: &str| 0;
-    let transcript = Transcript::new(format, messages, &uncounted);
+    let transcript = Transcript::new(format, messages, &uncounted, &[]);
     let policy = Policy::default();
     let mut ladder = Ladder::new(&transcript, Standing::new(&transcript, 0), &uncounted, &policy, &[], 0);
     take_over(&mut ladder, &transcript, &patch.edits, &uncounted, true, false)?;
-    let facts = Facts { tier: Tier::None, limit: 0, overhead: 0, source_hash, warnings: Vec::new() };
+    let facts = Facts { tier: Tier::None, limit: 0, overhead: 0, source_hash, probe: 0, warnings: Vec::new() };
     let outcome = finish(&transcript, &ladder.standing, facts);
     if outcome.patch.view != patch.view {
         return Err(Error::option("plan", format_args!("does not lead to the view that it claims; make a new one")));
@@ -257,7 +267,7 @@ pub(crate) fn validate(messages: Value<'_>, format: Option<Format>) -> Boxed<Vec
 /// Mends violations.
 pub(crate) fn repair(messages: Value<'_>, format: Option<Format>, counter: &dyn TokenCounter) -> Boxed<Repaired> {
     let (format, messages) = parse(messages, format)?;
-    let transcript = Transcript::new(format, messages, counter);
+    let transcript = Transcript::new(format, messages, counter, &[]);
     let mut recipe = Recipe::default();
     for slot in &transcript.slots {
         put(&mut recipe, slot.source, &slot.changes, slot.inserted.as_ref());
@@ -500,12 +510,14 @@ pub(crate) struct Facts {
     pub limit: u64,
     pub overhead: u64,
     pub source_hash: String,
+    pub probe: u32,
     pub warnings: Vec<Warning>,
 }
 
 /// How to make the view.
 pub(crate) fn recipe<'a>(transcript: &Transcript<'a>, standing: &Standing<'a>) -> Recipe {
-    let facts = Facts { tier: Tier::None, limit: 0, overhead: 0, source_hash: String::new(), warnings: Vec::new() };
+    let facts =
+        Facts { tier: Tier::None, limit: 0, overhead: 0, source_hash: String::new(), probe: 0, warnings: Vec::new() };
     finish(transcript, standing, facts).recipe
 }
 
@@ -573,7 +585,12 @@ fn finish<'a>(transcript: &Transcript<'a>, standing: &Standing<'a>, facts: Facts
     let patch = Patch {
         version: RECORD_VERSION,
         format: transcript.format,
-        source: SourceMark { messages: transcript.sources, hash: facts.source_hash },
+        source: SourceMark {
+            messages: transcript.sources,
+            hash: facts.source_hash,
+            sizes: transcript.sizes(),
+            probe: facts.probe,
+        },
         view: ViewMark { messages: view_len, hash: view_hash.hex(), layout },
         edits: edits.clone(),
         repairs: transcript.repairs.clone(),

@@ -20,7 +20,7 @@ use common::generate;
 use common::message::Msg;
 use common::rng::Rng;
 use common::{HEADER, irreducible, rules};
-use epitome::{Budget, Error, FitOptions, Heuristic, LayoutItem, Messages, Patch, count_messages, fit, undo};
+use epitome::{Budget, Error, FitOptions, Heuristic, LayoutItem, Messages, Patch, count_messages, fit, fit_with, undo};
 
 const ROUNDS: usize = 10;
 const MORE: usize = 20;
@@ -497,4 +497,50 @@ fn a_patch_of_other_messages_is_ignored_with_a_warning() {
     let mut empty = Messages::default();
     empty.push_json(r#"{"role":"user","content":"new"}"#).unwrap();
     assert!(fit(&empty, &FitOptions { previous: Some(fitted.patch), ..options }).is_ok());
+}
+
+/// Counts what it is asked to count.
+struct Counting(std::cell::Cell<usize>);
+
+impl epitome::TokenCounter for Counting {
+    fn count(&self, text: &str) -> u32 {
+        self.0.set(self.0.get() + text.len());
+        Heuristic.count(text)
+    }
+}
+
+#[test]
+fn with_previous_only_what_is_new_is_counted() {
+    let word = |at: usize| format!("message {at}: {}", "some words that say next to nothing ".repeat(8));
+    let mut raws: Vec<String> = (0..10_000)
+        .map(|at| {
+            let role = if at % 2 == 0 { "user" } else { "assistant" };
+            serde_json::json!({ "role": role, "content": word(at) }).to_string()
+        })
+        .collect();
+    for budget in [Budget::Limit(8_000), Budget::Window { window: 2_000_000, reserve: None, overhead: 0 }] {
+        let counter = Counting(std::cell::Cell::new(0));
+        let mut options = FitOptions::with_budget(budget);
+        let first = fit_with(&messages(&raws), &options, &counter).unwrap();
+        let all = counter.0.replace(0);
+        raws.push(serde_json::json!({ "role": "user", "content": "go on" }).to_string());
+        options.previous = Some(first.patch);
+        let next = fit_with(&messages(&raws), &options, &counter).unwrap();
+        let new = counter.0.replace(0);
+        println!("{budget:?}: {all} bytes counted, then {new}");
+        assert!(next.report.warnings.is_empty(), "{:?}", next.report.warnings);
+        assert!(new * 100 <= all, "{all} bytes were counted at first, then {new}");
+        // The sizes are those that counting gives.
+        options.previous.as_mut().unwrap().source.sizes.clear();
+        let counted = fit_with(&messages(&raws), &options, &counter).unwrap();
+        assert_eq!((counted.messages, counted.report), (next.messages, next.report));
+        // Another counter does not take them for its own.
+        let other = |text: &str| u32::try_from(text.len()).unwrap();
+        options.previous = Some(next.patch);
+        if let Ok(fitted) = fit_with(&messages(&raws), &options, &other) {
+            let sizes = &fitted.patch.source.sizes;
+            assert_eq!(sizes[0], u32::try_from(word(0).len()).unwrap() + 4);
+        }
+        raws.pop();
+    }
 }

@@ -65,3 +65,25 @@ fn a_conversation_keeps_itself_within_its_window_turn_by_turn() {
     assert_eq!(counters.provider_calls, model.calls() as u64);
     assert!(counters.compaction_hard_count > 0 && counters.tool_output_prunes > 0, "{counters:?}");
 }
+
+#[test]
+fn what_a_host_takes_out_never_leaves() {
+    let model = Scripted::good();
+    let messages = coding();
+    let limit = count_messages(&messages, None, &Heuristic).unwrap() / 12;
+    let words = |text: &str| text.replace("cobra", "[FRAMEWORK]");
+    let plain = CompactOptions::new(limit, Providers::all(&model));
+    block_on(compact(&messages, &plain, &Heuristic)).unwrap();
+    let sent = |model: &Scripted, what: &str| {
+        model.requests.borrow().iter().filter(|request| request.messages[0].content.contains(what)).count()
+    };
+    assert!(sent(&model, "cobra") > 0 && sent(&model, "watch.go") > 0);
+    let model = Scripted::good();
+    let mut options = CompactOptions::new(limit, Providers { redact: Some(&words), ..Providers::all(&model) });
+    options.fit.policy.redact.literals = vec!["watch.go".to_owned()];
+    let fitted = block_on(compact(&messages, &options, &Heuristic)).unwrap();
+    assert!(model.calls() > 0 && sent(&model, "[FRAMEWORK]") > 0);
+    assert_eq!((sent(&model, "cobra"), sent(&model, "watch.go")), (0, 0));
+    // What is stored stays as it was.
+    assert_eq!(undo(&fitted.messages, &fitted.patch, &messages).unwrap(), messages);
+}

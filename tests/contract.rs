@@ -75,7 +75,7 @@ fn contract() -> Value {
         summary: Some(summary.clone()),
         warnings: vec![],
     };
-    let source = SourceMark { messages: 0, hash: String::new() };
+    let source = SourceMark { messages: 0, hash: String::new(), sizes: vec![], probe: 0 };
     let layout = Layout(vec![LayoutItem::Kept(0, 1), LayoutItem::Edited(1), LayoutItem::Inserted]);
     let view = ViewMark { messages: 0, hash: String::new(), layout: layout.clone() };
     let patch = Patch {

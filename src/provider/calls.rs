@@ -1,5 +1,6 @@
 //! Asking, within bounds: a cap on requests for each compaction, one place that keeps what went wrong.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
@@ -45,6 +46,14 @@ impl<'p> Calls<'p> {
 
     pub(crate) fn failures(&self) -> Vec<ProviderError> {
         self.failures.borrow().clone()
+    }
+
+    /// A text as it may leave: without what the policy and the host take out.
+    pub(crate) fn redacted<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let cleaned = self.policy.redact.apply(text);
+        let Some(redact) = self.providers.redact else { return cleaned };
+        let twice = redact(&cleaned);
+        if twice == text { Cow::Borrowed(text) } else { Cow::Owned(twice) }
     }
 
     /// Tokens of a text.

@@ -237,6 +237,8 @@ pub struct Providers<'p> {
     pub tool_pair: Option<&'p dyn Provider>,
     /// For goals and subgoals.
     pub goal: Option<&'p dyn Provider>,
+    /// What the host takes out of every text before it leaves, after [`Policy::redact`](crate::Policy) has been applied.
+    pub redact: Option<&'p dyn Fn(&str) -> String>,
 }
 
 impl<'p> Providers<'p> {
@@ -261,10 +263,11 @@ impl fmt::Debug for Providers<'_> {
         let set = |provider: Option<&dyn Provider>| provider.is_some();
         write!(
             f,
-            "Providers {{ summary: {}, tool_pair: {}, goal: {} }}",
+            "Providers {{ summary: {}, tool_pair: {}, goal: {}, redact: {} }}",
             set(self.summary),
             set(self.tool_pair),
-            set(self.goal)
+            set(self.goal),
+            self.redact.is_some()
         )
     }
 }

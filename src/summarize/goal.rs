@@ -84,7 +84,7 @@ pub(crate) async fn refresh_goal(
     let from = transcript.slots.len().saturating_sub(SEARCHED);
     let messages: Vec<&Message<'_>> =
         transcript.slots.get(from..).unwrap_or_default().iter().map(|slot| &slot.message).collect();
-    let cleaned = clean_all(&calls.policy.redact, &messages);
+    let cleaned = clean_all(calls, &messages);
     let messages: Vec<&Message<'_>> = cleaned.iter().map(AsRef::as_ref).collect();
     let shown = if by_subgoal { SHOWN_FOR_SUBGOALS } else { SHOWN };
     let excerpt = prompts::excerpt(&messages, shown, SHOWN_CHARS);

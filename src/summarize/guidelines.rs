@@ -8,7 +8,7 @@ use crate::provider::{Calls, Purpose};
 /// it has room for none.
 pub(crate) fn lesson(lesson: &Lesson<'_>, policy: &GuidelinesPolicy, calls: &Calls<'_>) -> Option<(String, u64)> {
     let window = calls.window(Purpose::Guidelines)?;
-    let clean = |text: &str| calls.policy.redact.apply(text).into_owned();
+    let clean = |text: &str| calls.redacted(text).into_owned();
     let current = Some(lesson.guidelines).filter(|text| !text.trim().is_empty());
     let mut failures: Vec<(String, String)> =
         lesson.pairs.iter().map(|pair| (clean(&pair.context), clean(&pair.answer))).collect();

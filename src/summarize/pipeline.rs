@@ -135,7 +135,7 @@ pub(crate) async fn redraft(
 /// Where a model was to read a run, what stands for it holds no secrets, even if the model never did: later requests
 /// will show it, and hosts keep it.
 fn without_secrets(ladder: &mut Ladder<'_, '_>, job: &Job<'_, '_>, counter: &dyn TokenCounter, calls: &Calls<'_>) {
-    let cleaned = clean_all(&calls.policy.redact, &job.run);
+    let cleaned = clean_all(calls, &job.run);
     if cleaned.iter().all(|message| matches!(message, Cow::Borrowed(_))) {
         return;
     }
@@ -224,14 +224,13 @@ struct Writer<'w> {
 
 impl Writer<'_> {
     async fn note(self, job: &Job<'_, '_>) -> Boxed<Note> {
-        let redact = &self.calls.policy.redact;
-        let cleaned = clean_all(redact, &job.fresh);
+        let cleaned = clean_all(self.calls, &job.fresh);
         let fresh: Vec<&Message<'_>> = cleaned.iter().map(AsRef::as_ref).collect();
         let mut rendered = pieces(&fresh);
         let mut earlier = job.earlier.clone();
         earlier.append(&mut rendered.earlier);
         for text in &mut earlier {
-            if let Cow::Owned(redacted) = redact.apply(text) {
+            if let Cow::Owned(redacted) = self.calls.redacted(text) {
                 *text = redacted;
             }
         }
@@ -246,7 +245,7 @@ impl Writer<'_> {
         let text = carry_forward(self.counter, &earlier, &text, room);
         let text = anchors.repaired(&text, self.counter, room);
         // An answer may put together what was sent apart.
-        let text = redact.apply(&text).into_owned();
+        let text = self.calls.redacted(&text).into_owned();
         Ok(Note::Text(text))
     }
 

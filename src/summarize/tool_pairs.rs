@@ -87,7 +87,7 @@ pub(crate) async fn tool_pairs(
     let mut asked: Vec<Asked<'_, std::result::Result<String, NoText>>> = Vec::new();
     for unit in units {
         let messages: Vec<&Message<'_>> = transcript.slots_in(unit).iter().map(|slot| &slot.message).collect();
-        let cleaned = clean_all(&calls.policy.redact, &messages);
+        let cleaned = clean_all(calls, &messages);
         let messages: Vec<&Message<'_>> = cleaned.iter().map(AsRef::as_ref).collect();
         let rendered = pieces(&messages).pieces;
         let (results, request): (Vec<Piece<'_>>, Vec<Piece<'_>>) = rendered.into_iter().partition(|piece| piece.result);
@@ -103,7 +103,7 @@ pub(crate) async fn tool_pairs(
         let messages: Vec<&Message<'_>> = transcript.slots_in(unit).iter().map(|slot| &slot.message).collect();
         let size: u64 = transcript.slots_in(unit).iter().map(|slot| slot.tokens).sum();
         let Ok(answer) = accept(&answer, size, size, &Anchors::default(), counter) else { continue };
-        let answer = calls.policy.redact.apply(&answer).into_owned();
+        let answer = calls.redacted(&answer).into_owned();
         let text = record(&messages, &cap_chars(&answer, calls.policy.tool_pair_summary_chars));
         let source = transcript.slots.get(unit.start).and_then(|slot| slot.source);
         if let Some(from) = source

@@ -199,13 +199,26 @@ pub struct Report {
     pub warnings: Vec<Warning>,
 }
 
-/// How many messages, and the hash of their contents.
+/// How many messages, the hash of their contents, and their sizes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceMark {
     /// Number of messages.
     pub messages: usize,
     /// XXH64 of their contents, 16 hexadecimal digits.
     pub hash: String,
+    /// Size of each, tokens: what was counted once is not counted again when this is `previous`.
+    #[serde(default)]
+    pub sizes: Vec<u32>,
+    /// What the counter makes of a fixed text: sizes are those of one counter.
+    #[serde(default)]
+    pub probe: u32,
+}
+
+impl SourceMark {
+    /// The sizes, if they come from the counter with this probe.
+    pub(crate) fn known(&self, probe: u32) -> &[u32] {
+        if self.probe == probe && self.sizes.len() == self.messages { &self.sizes } else { &[] }
+    }
 }
 
 /// The same for a view, and where each of its messages comes from.

@@ -58,9 +58,12 @@ pub(crate) struct Transcript<'a> {
 }
 
 impl<'a> Transcript<'a> {
-    /// Mends the messages, counts each once and groups them.
-    pub(crate) fn new(format: Format, messages: Vec<Message<'a>>, counter: &dyn TokenCounter) -> Self {
-        let given = messages.iter().map(|message| message_tokens(counter, message)).collect();
+    /// Mends the messages, counts each once and groups them. `known` are the sizes of the first ones.
+    pub(crate) fn new(format: Format, messages: Vec<Message<'a>>, counter: &dyn TokenCounter, known: &[u32]) -> Self {
+        let mut given = Vec::with_capacity(messages.len());
+        for (at, message) in messages.iter().enumerate() {
+            given.push(known.get(at).map_or_else(|| message_tokens(counter, message), |size| u64::from(*size)));
+        }
         Self::counted(format, messages, given, counter)
     }
 
@@ -140,6 +143,11 @@ impl<'a> Transcript<'a> {
             }
             _ => (self.slots.len(), self.sources),
         }
+    }
+
+    /// Size of each source message as given, tokens.
+    pub(crate) fn sizes(&self) -> Vec<u32> {
+        self.given.iter().map(|size| u32::try_from(*size).unwrap_or(u32::MAX)).collect()
     }
 
     /// The slots of a unit, or of any other range.

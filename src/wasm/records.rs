@@ -45,7 +45,12 @@ impl Reader<'_> {
                 .text(value, "format")
                 .map(|name| Format::from_name(&name))?
                 .ok_or_else(|| self.wrong("format"))?,
-            source: SourceMark { messages: self.index(source, "messages")?, hash: self.text(source, "hash")? },
+            source: SourceMark {
+                messages: self.index(source, "messages")?,
+                hash: self.text(source, "hash")?,
+                sizes: self.list(source, "sizes", |size| self.small(size, "sizes"))?,
+                probe: self.small(self.field(source, "probe")?, "probe")?,
+            },
             view: ViewMark {
                 messages: self.index(view, "messages")?,
                 hash: self.text(view, "hash")?,
@@ -124,7 +129,11 @@ impl Reader<'_> {
     }
 
     fn version(&self, value: &Value<'_>) -> Boxed<u32> {
-        u32::try_from(self.index(value, "version")?).map_err(|_| self.wrong("version"))
+        self.small(self.field(value, "version")?, "version")
+    }
+
+    fn small(&self, value: &Value<'_>, name: &'static str) -> Boxed<u32> {
+        whole(value).and_then(|number| u32::try_from(number).ok()).ok_or_else(|| self.wrong(name))
     }
 
     #[inline(never)]
@@ -189,7 +198,7 @@ mod tests {
     use crate::transcript::{Patch, Plan};
     use crate::value::Value;
 
-    const PATCH: &str = r#"{"version":1,"format":"openai-chat","source":{"messages":9,"hash":"00000000000000aa"},
+    const PATCH: &str = r#"{"version":1,"format":"openai-chat","source":{"messages":9,"hash":"00000000000000aa","sizes":[1,2,3,4,5,6,7,8,9],"probe":20},
         "view":{"messages":4,"hash":"00000000000000bb","layout":[[0,2],null,4,[8,9]]},
         "edits":[
             {"kind":"prune","index":4,"tokensBefore":90,"tokensAfter":9,"changes":[{"path":["content",0,"text"],"value":"é"}]},
@@ -230,6 +239,8 @@ mod tests {
             (r#""messages":9"#, r#""messages":-1"#, "messages"),
             (r#""messages":9"#, r#""messages":1.5"#, "messages"),
             ("[0,2]", "[0,2,3]", "layout"),
+            (r#""sizes":[1,"#, r#""sizes":["1","#, "sizes"),
+            (r#""probe":20"#, r#""probe":-1"#, "probe"),
             (r#""kind":"hide""#, r#""kind":"burn""#, "kind"),
             (r#""path":["content",0,"text"]"#, r#""path":[true]"#, "path"),
             (r#""value":"é""#, r#""value":7"#, "value"),
