@@ -610,6 +610,19 @@ impl<'t, 'a> Ladder<'t, 'a> {
             self.stand_for(run, tokens, 0, target.saturating_sub(self.standing.total), false);
         }
         self.standing.stands = sorted_by(std::mem::take(&mut self.standing.stands), |stand| stand.run.start as u64);
+        self.settle_rooms(target);
+    }
+
+    /// Gives each new summary the room it has and an equal part of what is left, so that all of them together stay within
+    /// `target` when others take their place.
+    fn settle_rooms(&mut self, target: u64) {
+        let left = target.saturating_sub(self.standing.total);
+        let fresh = self.standing.stands.iter().filter(|stand| stand.room.is_some()).count() as u64;
+        for stand in &mut self.standing.stands {
+            if let Some(room) = &mut stand.room {
+                *room = (*room).max(stand.tokens).min(stand.tokens + left / fresh.max(1));
+            }
+        }
     }
 
     /// What stood for exactly these slots, all of them, before this pass.

