@@ -424,7 +424,7 @@ pub(crate) fn take_over<'a>(
                     ladder.set_hidden(at, true);
                 }
             }
-            Edit::Insert { before, role, text, covers, .. } => inserts.push((find(*before), role, text, *covers)),
+            Edit::Insert { before, role, text, .. } => inserts.push((find(*before), role, text)),
         }
     }
     // Units stay whole: a stand-in has no index of its own, a late answer was not known to the patch.
@@ -438,7 +438,7 @@ pub(crate) fn take_over<'a>(
         }
     }
     let runs = ladder.standing.runs();
-    for (at, role, text, covers) in inserts {
+    for (at, role, text) in inserts {
         let run = at.and_then(|at| {
             let found = runs.binary_search_by(|run: &Range<usize>| {
                 if run.end <= at {
@@ -457,28 +457,24 @@ pub(crate) fn take_over<'a>(
             }
             continue;
         };
-        // Several may stand side by side for parts of one run: how much each covers tells them apart.
-        let start = match ladder.standing.stands.last() {
-            Some(stand) if run.contains(&stand.run.start) => stand.run.end,
+        // Several may stand side by side for parts of one run, each from its first message on.
+        let start = match (ladder.standing.stands.last(), at) {
+            (Some(stand), Some(at)) if run.contains(&stand.run.start) => at.max(stand.run.start),
             _ => run.start,
         };
-        let end = start.saturating_add(covers).min(run.end);
-        if start >= end {
+        // Out of order, or twice: only a patch that was tampered with has that.
+        if ladder.standing.stands.last().is_some_and(|stand| stand.run.start >= start) {
             continue;
         }
         let (message, _) = transcript.format.rules().text_message(role, text);
         let tokens = message_tokens(counter, &message);
-        ladder.add_stand(Stand { run: start..end, role: role.clone(), text: text.clone(), tokens, room: None });
+        ladder.add_stand(Stand { run: start..run.end, role: role.clone(), text: text.clone(), tokens, room: None });
     }
-    // What a run has more by now belongs to the last of its stands.
-    let ends: Vec<usize> = ladder.standing.stands.iter().skip(1).map(|stand| stand.run.start).collect();
-    for (number, stand) in ladder.standing.stands.iter_mut().enumerate() {
-        let next = ends.get(number).copied().unwrap_or(usize::MAX);
-        if let Some(run) =
-            runs.get(runs.partition_point(|run| run.end <= stand.run.start)).filter(|run| run.end <= next)
-        {
-            stand.run.end = run.end;
-        }
+    // Each ends where the next begins.
+    let mut next = usize::MAX;
+    for stand in ladder.standing.stands.iter_mut().rev() {
+        stand.run.end = stand.run.end.min(next);
+        next = stand.run.start;
     }
     Ok(())
 }

@@ -544,8 +544,10 @@ fn judge(
     if failures.iter().map(|code| **code).ne(wanted.iter().copied()) {
         judge.bad(format!("warnings {codes:?}, expected {wanted:?}"));
     }
+    // Once more; or in at most eight smaller ones; or with fewer results, four times. And notes that differ in length may
+    // take one round more to be put together.
     if let At::Request(_) = at
-        && model.calls() > requests + 6
+        && model.calls() > requests + 10
     {
         judge.bad(format!("one fault costs {} more requests", model.calls() - requests));
     }
