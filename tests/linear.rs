@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use common::counting::Counted;
 use common::{full, message::Msg, rules};
-use epitome::{Budget, Error, FitOptions, Fitted, Messages, fit_with, undo};
+use epitome::{Budget, Error, FitOptions, Fitted, Messages, Patch, fit_with, undo};
 
 /// Ten times the messages may cost this many times the work.
 const MOST: f64 = 12.0;
@@ -387,7 +387,15 @@ fn an_earlier_patch_of_many_edits_is_linear() {
                     raws.push(user(1_000_000 + at));
                     raws.push(assistant(1_000_000 + at));
                 }
-                work("with an earlier patch", &raws, percent, &|options| options.previous = Some(patch.clone())).0
+                // With the sizes of its messages next to nothing is counted again; without, all of it.
+                let mut bare = patch.clone();
+                bare.source.sizes.clear();
+                let with = |patch: &Patch| {
+                    work("with an earlier patch", &raws, percent, &|options| options.previous = Some(patch.clone())).0
+                };
+                let (known, counted) = (with(&patch), with(&bare));
+                assert!(known.bytes * 10 <= counted.bytes, "{known:?} with sizes, {counted:?} without");
+                counted
             })
             .collect();
         grows_with_the_input("with an earlier patch", runs[0], runs[1]);
