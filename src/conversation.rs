@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::budget::{Budget, Goal};
+use crate::budget::{Budget, Goal, share};
 use crate::engine::{self, Facts, Seen};
 use crate::error::{Boxed, Error, Result};
 use crate::focus::{Focus, FocusError, FocusPolicy, Knowledge};
@@ -32,7 +32,7 @@ pub struct ConversationOptions {
     pub budget: Budget,
     /// Every tunable.
     pub policy: Policy,
-    /// The format; detected from the first messages when `None`.
+    /// The format; OpenAI Chat Completions, the one there is so far, when `None`.
     pub format: Option<Format>,
     /// Size of what is sent beside the messages (system prompt, tool definitions), tokens.
     pub overhead: u64,
@@ -244,10 +244,9 @@ impl<'c> Conversation<'c> {
             state,
             step: None,
         };
-        let pins = conversation.state.pinned.clone();
         conversation.pinned = vec![false; conversation.messages.len()];
-        for pin in pins {
-            if let Some(place) = conversation.pinned.get_mut(pin) {
+        for pin in &conversation.state.pinned {
+            if let Some(place) = conversation.pinned.get_mut(*pin) {
                 *place = true;
             }
         }
@@ -264,7 +263,7 @@ impl<'c> Conversation<'c> {
     pub fn append(&mut self, messages: &Messages) -> Result<()> {
         let from = self.messages.len();
         let fresh = self.parsed(messages, from)?;
-        let (_, joint) = self.transcript.joint();
+        let (slot, joint) = self.transcript.joint();
         let last = self.parsed(&self.messages.slice(joint..from), joint)?;
         for message in &fresh {
             self.hash.add(message);
@@ -272,7 +271,6 @@ impl<'c> Conversation<'c> {
         self.messages.extend(messages);
         self.pinned.resize(self.messages.len(), false);
         // What is read anew is let go of first, while its sizes are known; what was done to it is done again.
-        let (slot, _) = self.transcript.joint();
         let stands_in = |slot: &Slot<'_>| slot.source.is_none();
         let gives_way = self.transcript.slots.get(slot..).unwrap_or_default().iter().any(stands_in);
         let edits = self.standing.edits_from(&self.transcript, slot);
@@ -311,25 +309,18 @@ impl<'c> Conversation<'c> {
     /// Reads everything anew and puts the compaction in force on it.
     fn read_all(&mut self) -> Result<()> {
         let parsed = self.parsed(&self.messages, 0)?;
-        let mut hash = ContentHash::new();
-        let covered = self.state.patch.as_ref().map_or(0, |patch| patch.source.messages);
-        let mut covered_hash = hash.hex();
-        for (at, message) in parsed.iter().enumerate() {
-            hash.add(message);
-            if at + 1 == covered {
-                covered_hash = hash.hex();
-            }
+        let patch = self.state.patch.as_ref();
+        let covered = patch.map_or(0, |patch| patch.source.messages);
+        let (hash, of_covered) = engine::hashes(&parsed, covered);
+        if patch.is_some_and(|patch| covered > parsed.len() || of_covered != patch.source.hash) {
+            return Err(Error::StalePlan);
         }
-        let fits = |patch: &&Patch| covered <= self.messages.len() && covered_hash == patch.source.hash;
-        let known = self.state.patch.as_ref().filter(fits).map_or(&[][..], |patch| patch.source.known(self.probe));
+        let known = patch.map_or(&[][..], |patch| patch.source.known(self.probe));
         let transcript = Transcript::new(self.transcript.format, parsed, self.counter, known);
         let standing = Standing::new(&transcript, self.options.overhead);
         let mut ladder =
             Ladder::new(&transcript, standing, self.counter, &self.options.policy, &self.pinned, self.limit);
-        if let Some(patch) = &self.state.patch {
-            if covered > self.messages.len() || covered_hash != patch.source.hash {
-                return Err(Error::StalePlan);
-            }
+        if let Some(patch) = patch {
             // As it was made, whatever was pinned since: pins count from the next compaction on.
             engine::take_over(&mut ladder, &transcript, &patch.edits, self.counter, false, false)?;
         }
@@ -477,7 +468,7 @@ impl Conversation<'_> {
         }
         let policy = &self.options.policy;
         // As far below its trigger as the soft target is below the soft threshold.
-        let target = crate::budget::share(proactive.threshold_tokens, policy.soft_target / policy.soft);
+        let target = share(proactive.threshold_tokens, policy.soft_target / policy.soft);
         let threshold = proactive.threshold_tokens;
         let goal = Goal { tier: Tier::Hard, target: target.min(self.limit), soft: threshold, hard: threshold };
         let pass = Pass {
@@ -558,7 +549,7 @@ impl Conversation<'_> {
         let policy = &self.options.policy;
         let before = self.standing.total;
         // Below the thresholds, too, the view is brought down to that share of what it is.
-        let target = crate::budget::share(self.limit.min(before), policy.hard_target);
+        let target = share(self.limit.min(before), policy.hard_target);
         let goal = Goal { tier: Tier::Hard, target, soft: self.limit, hard: self.limit };
         let pass = Pass { mode: Mode::Forced, ..Pass::new(goal, self.limit, Status::Compacting) };
         let step = self.pass(providers, pass).await?;
@@ -587,9 +578,9 @@ impl Conversation<'_> {
         }
         self.state.guards.attempts += 1;
         let before = self.standing.total;
-        let tenths = crate::budget::share(before, 0.9);
+        let tenths = share(before, 0.9);
         let limit = takes.map_or(tenths, |takes| takes.min(tenths)).min(self.limit).max(1);
-        let target = crate::budget::share(limit, self.options.policy.hard_target);
+        let target = share(limit, self.options.policy.hard_target);
         let goal = Goal { tier: Tier::Hard, target, soft: limit, hard: limit };
         let pass = Pass { mode: Mode::Forced, ..Pass::new(goal, limit, Status::Compacting) };
         let step = self.pass(providers, pass).await?;
@@ -619,7 +610,7 @@ impl Conversation<'_> {
         }
         if goal.tier == Tier::Hard && goal.soft < goal.hard {
             let policy = &self.options.policy;
-            goal.target = crate::budget::share(self.limit, policy.soft_target);
+            goal.target = share(self.limit, policy.soft_target);
         }
         let pass = Pass { mode: Mode::InTurn, ..Pass::new(goal, self.limit, Status::SoftCompacting) };
         Ok(self.pass(providers, pass).await?)
@@ -637,7 +628,7 @@ impl Conversation<'_> {
 
     async fn do_summarize_tool_pairs(&mut self, providers: Providers<'_>) -> Result<Done> {
         let policy = &self.options.policy;
-        if self.standing.total <= crate::budget::share(self.limit, policy.tool_pair_share) {
+        if self.standing.total <= share(self.limit, policy.tool_pair_share) {
             return Ok(Done::default());
         }
         let calls = Calls::new(policy, providers, self.counter);

@@ -110,15 +110,15 @@ fn begin<'a, 'o>(input: Input<'a>, options: &'o FitOptions, counter: &dyn TokenC
     let overhead = overhead(input.system.as_ref(), input.tools.as_ref(), counter);
     let mut warnings = Vec::new();
     let mut previous = options.previous.as_ref();
-    if let Some(problem) = previous.and_then(|patch| mismatch(patch, format, &messages)) {
+    let (hash, of_prefix) = hashes(&messages, previous.map_or(0, |patch| patch.source.messages));
+    if let Some(problem) = previous.and_then(|patch| mismatch(patch, format, messages.len(), &of_prefix)) {
         warnings.push(Warning { code: "previous_ignored".into(), message: problem.into(), index: None });
         previous = None;
     }
-    let source_hash = hash(messages.iter());
     let probe = probe(counter);
     let known = previous.map_or(&[][..], |patch| patch.source.known(probe));
     let transcript = Transcript::new(format, messages, counter, known);
-    Ok(Begun { transcript, probe, source_hash, pinned, limit, overhead, previous, warnings })
+    Ok(Begun { transcript, probe, source_hash: hash.hex(), pinned, limit, overhead, previous, warnings })
 }
 
 impl<'a> Begun<'a, '_> {
@@ -193,7 +193,8 @@ pub(crate) fn plan(input: Input<'_>, options: &FitOptions, counter: &dyn TokenCo
     Ok(Plan { version: RECORD_VERSION, patch: outcome.patch, report: outcome.report })
 }
 
-/// Carries out the patch of a plan of this version. Its sizes are those of the plan: nothing is counted again, so no counter is needed.
+/// Carries out the patch of a plan of this version. Its sizes are those of the plan: nothing is counted again, so no
+/// counter is needed.
 pub(crate) fn apply(messages: Value<'_>, version: u32, patch: &Patch) -> Boxed<Recipe> {
     if version != RECORD_VERSION || patch.version != RECORD_VERSION {
         return Err(Error::option("plan", format_args!("was made by another version of Epitome; make a new one")));
@@ -348,24 +349,37 @@ fn overhead(system: Option<&Value<'_>>, tools: Option<&Value<'_>>, counter: &dyn
     total
 }
 
+/// The running hash of all messages, and the hash of the first `prefix` of them.
+pub(crate) fn hashes(messages: &[Message<'_>], prefix: usize) -> (ContentHash, String) {
+    let mut hash = ContentHash::new();
+    let mut of_prefix = hash.hex();
+    for (at, message) in messages.iter().enumerate() {
+        hash.add(message);
+        if at + 1 == prefix {
+            of_prefix = hash.hex();
+        }
+    }
+    (hash, of_prefix)
+}
+
 fn hash<'m, 'a: 'm>(messages: impl Iterator<Item = &'m Message<'a>>) -> String {
     let mut hash = ContentHash::new();
     messages.for_each(|message| hash.add(message));
     hash.hex()
 }
 
-/// Why a patch does not belong to these messages, if so.
-fn mismatch(patch: &Patch, format: Format, messages: &[Message<'_>]) -> Option<&'static str> {
+/// Why a patch does not belong to this many messages, if so, of which those that it covers have this hash.
+fn mismatch(patch: &Patch, format: Format, messages: usize, of_prefix: &str) -> Option<&'static str> {
     if patch.version != RECORD_VERSION {
         return Some("`previous` is of another version");
     }
     if patch.format != format {
         return Some("`previous` is of another format");
     }
-    let Some(prefix) = messages.get(..patch.source.messages) else {
+    if patch.source.messages > messages {
         return Some("`previous` covers more messages than there are");
-    };
-    (hash(prefix.iter()) != patch.source.hash).then_some("the messages that `previous` was computed from were changed")
+    }
+    (of_prefix != patch.source.hash).then_some("the messages that `previous` was computed from were changed")
 }
 
 // ------------------------------------------------------------------------------------------ edits, from a patch and back

@@ -7,11 +7,10 @@
 
 use std::ops::Range;
 
+use crate::summarize::fence;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::guidelines::without_markers;
-use crate::text::find;
 use crate::tokens::{TokenCounter, floor_boundary, prefix_within, prose};
 
 /// When to focus. Defaults are zeph's.
@@ -265,20 +264,8 @@ fn section(number: usize, entry: &Entry) -> String {
 }
 
 fn block(body: &str) -> String {
-    let mark = mark(body);
+    let mark = fence(body);
     format!("{HEADER}\n<knowledge {mark}>\n{body}</knowledge {mark}>")
-}
-
-/// A mark that is derived from the text and does not occur in it, as that of a summary.
-fn mark(body: &str) -> String {
-    let mut digest = Sha256::digest(body.as_bytes());
-    loop {
-        let mark = format!("{:08x}", digest.iter().take(4).fold(0, |mark: u32, byte| mark << 8 | u32::from(*byte)));
-        if find(body, &mark).is_none() {
-            return mark;
-        }
-        digest = Sha256::digest(digest);
-    }
 }
 
 #[cfg(test)]

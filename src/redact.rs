@@ -708,7 +708,7 @@ mod tests {
             case("clientSecret: ", "q8Lm-92xZ0pw1", ""),
             case("const apiKey: string = \"", &b62[..20], "\";"),
             case("access_token=", b62, ""),
-            case("//registry.npmjs.org/:_authToken=", hex, ""),
+            case("//packages.example/:_authToken=", hex, ""),
             case("refresh_token: \"", &b62[..22], "\""),
             case("curl --token ", hex, " https://example.com"),
             case("login --password ", "hunter2", " --user me"),

@@ -27,7 +27,7 @@ pub(crate) use accept::harmless;
 pub(crate) use facts::reports_error;
 pub(crate) use goal::{TaskGoal, refresh_goal};
 pub(crate) use guidelines::lesson;
-pub(crate) use offline::{brief, summarize, summary_text};
+pub(crate) use offline::{brief, fence, summarize, summary_text};
 pub(crate) use pipeline::{Wishes, Written, keep_knowledge, redraft, warning};
 pub(crate) use record::record;
 pub(crate) use tool_pairs::{Deferred, backlog, tool_pairs};

@@ -79,7 +79,7 @@ pub(super) fn fenced(covers: usize, body: &str, mark: &str) -> String {
 }
 
 /// A mark that is derived from the text and does not occur in it, so that the text cannot close its own fence.
-pub(super) fn fence(body: &str) -> String {
+pub(crate) fn fence(body: &str) -> String {
     let mut digest = Sha256::digest(body.as_bytes());
     loop {
         let mark = format!("{:08x}", digest.iter().take(4).fold(0, |mark: u32, byte| mark << 8 | u32::from(*byte)));

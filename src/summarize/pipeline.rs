@@ -192,10 +192,13 @@ fn jobs<'t, 'a>(
     for draft in ladder.drafts() {
         let mut job =
             Job { number: draft.number, run: Vec::new(), fresh: Vec::new(), earlier: Vec::new(), room: draft.room };
+        // Both are in order.
+        let mut earlier = draft.earlier.iter().peekable();
         for at in draft.run.clone() {
             let Some(slot) = transcript.slots.get(at) else { continue };
             job.run.push(&slot.message);
-            match draft.earlier.iter().find(|stand| stand.run.contains(&at)) {
+            while earlier.next_if(|stand| stand.run.end <= at).is_some() {}
+            match earlier.peek().filter(|stand| stand.run.contains(&at)) {
                 None => job.fresh.push(&slot.message),
                 Some(stand) if stand.run.start == at => job.earlier.push(body(&stand.text).to_owned()),
                 Some(_) => {}
@@ -298,11 +301,7 @@ impl Writer<'_> {
     /// One request, and what else is tried when it fails: once more where that may help; with ever fewer tool results
     /// where it was too long, those in the middle first.
     async fn chunk(&self, pieces: &[Piece<'_>], extras: &Extras<'_>, max_tokens: u64) -> Boxed<Option<String>> {
-        let prompt = prompts::note(pieces, extras);
-        let mut answer = self.calls.ask(Purpose::Summary, prompt.clone(), max_tokens).await?;
-        if let Err(NoText::Failed { again: true }) = answer {
-            answer = self.calls.ask(Purpose::Summary, prompt, max_tokens).await?;
-        }
+        let mut answer = self.ask(Purpose::Summary, prompts::note(pieces, extras), max_tokens).await?;
         if let Err(NoText::TooLong(Some(limit))) = answer
             && let Some(text) = self.in_smaller(pieces, extras, max_tokens, limit).await?
         {
@@ -324,6 +323,19 @@ impl Writer<'_> {
             }
         }
         Ok(answer.ok())
+    }
+
+    /// One request, and once more where that may help.
+    async fn ask(
+        &self,
+        purpose: Purpose,
+        prompt: String,
+        max_tokens: u64,
+    ) -> Boxed<std::result::Result<String, NoText>> {
+        match self.calls.ask(purpose, prompt.clone(), max_tokens).await? {
+            Err(NoText::Failed { again: true }) => self.calls.ask(purpose, prompt, max_tokens).await,
+            answer => Ok(answer),
+        }
     }
 
     /// The same in requests that fit, where the provider said what does (B-27). `None` where that is no help.
@@ -386,10 +398,7 @@ impl Writer<'_> {
                     continue;
                 }
                 let prompt = prompts::consolidation(group, if last { extras } else { &bare });
-                let mut answer = self.calls.ask(Purpose::Consolidation, prompt.clone(), max_tokens).await?;
-                if let Err(NoText::Failed { again: true }) = answer {
-                    answer = self.calls.ask(Purpose::Consolidation, prompt, max_tokens).await?;
-                }
+                let answer = self.ask(Purpose::Consolidation, prompt, max_tokens).await?;
                 fewer.push(answer.unwrap_or_else(|_| group.join("\n\n")));
             }
             partials = fewer;

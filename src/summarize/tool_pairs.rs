@@ -40,8 +40,9 @@ const PROMPT: u64 = 400;
 impl Deferred {
     /// The slots that this stands for, if they are still what was summarised.
     pub(crate) fn unit(&self, transcript: &Transcript<'_>) -> Option<Range<usize>> {
-        let source = |unit: &Unit| transcript.slots.get(unit.slots.start).and_then(|slot| slot.source);
-        let unit = transcript.units.iter().find(|unit| source(unit) == Some(self.from))?;
+        // Units are in the order of the messages that they begin with.
+        let found = transcript.units.binary_search_by_key(&Some(self.from), |unit| source(transcript, unit)).ok()?;
+        let unit = transcript.units.get(found)?;
         (hash(transcript, &unit.slots) == self.hash).then(|| unit.slots.clone())
     }
 }
@@ -57,8 +58,8 @@ pub(crate) fn backlog(
     let open = transcript.open_tool_unit();
     let mut units = Vec::new();
     for (number, unit) in transcript.units.iter().enumerate() {
-        let source = transcript.slots.get(unit.slots.start).and_then(|slot| slot.source);
-        let waits = deferred.iter().any(|deferred| Some(deferred.from) == source);
+        let waits = source(transcript, unit)
+            .is_some_and(|source| deferred.binary_search_by_key(&source, |deferred| deferred.from).is_ok());
         if unit.kind == UnitKind::Tools
             && Some(number) != open
             && !waits
@@ -121,6 +122,11 @@ fn shown(pieces: &[Piece<'_>], room: u64, counter: &dyn TokenCounter) -> String 
     let room = u32::try_from(room).unwrap_or(u32::MAX);
     let size = counter.count(&text);
     if size > room { head_and_tail(counter, &text, size, room).unwrap_or_default() } else { text }
+}
+
+/// The message that a unit begins with.
+fn source(transcript: &Transcript<'_>, unit: &Unit) -> Option<usize> {
+    transcript.slots.get(unit.slots.start).and_then(|slot| slot.source)
 }
 
 fn hash(transcript: &Transcript<'_>, unit: &Range<usize>) -> String {
