@@ -87,8 +87,8 @@ impl<'p> Calls<'p> {
         }
         let Some(provider) = self.providers.of(purpose) else { return Ok(Err(NoText::NotAsked)) };
         // What would not fit is not sent: every caller keeps to the window, this holds them to it.
-        let size = u64::from(self.counter.count(&prompt)).saturating_add(max_tokens);
-        if self.made.get() >= self.policy.max_provider_calls || size > provider.window() {
+        let tokens = u64::from(self.counter.count(&prompt));
+        if self.made.get() >= self.policy.max_provider_calls || tokens.saturating_add(max_tokens) > provider.window() {
             return Ok(Err(NoText::NotAsked));
         }
         self.made.set(self.made.get() + 1);
@@ -97,7 +97,7 @@ impl<'p> Calls<'p> {
             _ => self.policy.llm_timeout_ms,
         };
         let messages = vec![RequestMessage { role: "user".to_owned(), content: prompt }];
-        let request = Request { purpose, messages, max_tokens, timeout_ms };
+        let request = Request { purpose, messages, tokens, max_tokens, timeout_ms };
         let error = match provider.complete(&request).await {
             Ok(answer) if answer.stop == Stop::Refused => ProviderError::new(ErrorClass::Refused, "the model refused"),
             Ok(answer) if answer.text.trim().is_empty() => {

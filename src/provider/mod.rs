@@ -67,9 +67,11 @@ pub struct Request {
     pub purpose: Purpose,
     /// What the model reads.
     pub messages: Vec<RequestMessage>,
+    /// Size of `messages` by the counter in use, tokens.
+    pub tokens: u64,
     /// Longest answer that is of use, tokens.
     pub max_tokens: u64,
-    /// Longest wait, milliseconds. The adapter keeps it.
+    /// Longest wait, milliseconds, for everything that it takes to get the answer. The adapter keeps it.
     pub timeout_ms: u32,
 }
 
@@ -194,13 +196,15 @@ pub struct ProviderError {
     pub message: String,
     /// For `context_length`: what the model reads at most, tokens, where the service says so.
     pub limit: Option<u64>,
+    /// How long the service asks to wait before the next request, milliseconds.
+    pub retry_after_ms: Option<u64>,
 }
 
 impl ProviderError {
     /// A failure of this class.
     #[must_use]
     pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), limit: None }
+        Self { class, message: message.into(), limit: None, retry_after_ms: None }
     }
 
     /// The failure that a service's answer tells of: a request that was too long is recognised by its words, whatever
@@ -208,7 +212,8 @@ impl ProviderError {
     #[must_use]
     pub fn from_response(status: Option<u16>, message: &str) -> Self {
         if let Some(overflow) = context_length::overflow(status, message) {
-            return Self { class: ErrorClass::ContextLength, message: message.to_owned(), limit: overflow.limit };
+            let error = Self::new(ErrorClass::ContextLength, message);
+            return Self { limit: overflow.limit, ..error };
         }
         let class = match status {
             Some(401 | 403) => ErrorClass::Auth,

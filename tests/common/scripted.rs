@@ -106,7 +106,7 @@ impl Provider for Scripted {
             Reply::Refusal => Ok(Answer { stop: Stop::Refused, text: "I cannot help with that.".into(), usage: None }),
             Reply::Error(class) => Err(ProviderError::new(class, "scripted")),
             Reply::TooLong(limit) => {
-                Err(ProviderError { class: ErrorClass::ContextLength, message: "too long".into(), limit })
+                Err(ProviderError { limit, ..ProviderError::new(ErrorClass::ContextLength, "too long") })
             }
         };
         // The later a request, the sooner its answer: whoever relies on the order of arrival gets it wrong.
