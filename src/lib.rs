@@ -70,8 +70,8 @@ pub use json::Messages;
 pub use options::FitOptions;
 pub use policy::{Policy, Proactive, Strategy};
 pub use provider::{
-    Answer, DEFAULT_WINDOW, ErrorClass, Pending, Provider, ProviderError, Providers, Purpose, Request, RequestMessage,
-    Stop, Usage,
+    Answer, DEFAULT_WINDOW, ErrorClass, Fallback, Guarded, Limits, Pending, Progress, Provider, ProviderError,
+    Providers, Purpose, Request, RequestMessage, Runtime, Shared, Sleep, Stop, Usage,
 };
 pub use redact::Redaction;
 pub use tokens::{Heuristic, TokenCounter};

@@ -114,7 +114,8 @@ impl<'p> Calls<'p> {
         }
         let no_text = match class {
             ErrorClass::ContextLength => NoText::TooLong(error.limit),
-            _ => NoText::Failed { again: class.may_pass() },
+            // Whoever guards a provider has tried again; what it was answered in vain may still be asked once more.
+            _ => NoText::Failed { again: class.may_pass() && !(provider.retries() && class.is_no_answer()) },
         };
         let mut failures = self.failures.borrow_mut();
         if failures.iter().all(|failure| failure.class != class) {

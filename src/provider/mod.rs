@@ -5,6 +5,7 @@
 
 mod calls;
 mod context_length;
+mod guarded;
 
 use std::fmt;
 use std::future::Future;
@@ -13,6 +14,7 @@ use std::pin::Pin;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use calls::{Asked, Calls, NoText, in_order};
+pub use guarded::{Fallback, Guarded, Limits, Progress, Runtime, Shared, Sleep};
 
 /// A request under way. Dropping it is how the core gives up on it.
 pub type Pending<'p> = Pin<Box<dyn Future<Output = std::result::Result<Answer, ProviderError>> + 'p>>;
@@ -25,6 +27,11 @@ pub trait Provider {
     /// What the model reads and writes at most, tokens. Requests are kept within it.
     fn window(&self) -> u64 {
         DEFAULT_WINDOW
+    }
+
+    /// Whether it has sent a failed request again itself, where that might have helped.
+    fn retries(&self) -> bool {
+        false
     }
 }
 
@@ -169,6 +176,11 @@ impl ErrorClass {
             Self::Network => "provider_network",
             Self::Opaque => "provider_opaque",
         }
+    }
+
+    /// Whether it says that no answer came, rather than that the answer is of no use.
+    pub(crate) fn is_no_answer(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Unavailable | Self::Timeout | Self::Network | Self::Truncated)
     }
 
     /// Whether the same request may succeed a moment later.
