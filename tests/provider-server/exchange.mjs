@@ -64,7 +64,7 @@ export class Exchange {
     }
     const input = Math.floor(this.asked.inputTokens * readShare);
     return {
-      id: `test${this.log.total}`,
+      id: `test${String(this.log.total).padStart(8, "0")}`,
       model: this.asked.model,
       text: said,
       pieces: pieces ?? inPieces(said),
