@@ -1,13 +1,12 @@
 // The test server does what it says: every fault, every check, every count, seen from outside.
 
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
 import { resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
 
 import { faultNames, faultOf } from "../provider-server/faults/index.mjs";
@@ -118,13 +117,22 @@ async function bare(fault, options) {
 
 const control = async (path, method = "GET") => (await fetch(`${server.url}${path}`, { method })).json();
 
-/** Waits until the log of a test says so. */
-async function logged(id, isSo) {
+/** Asks again until the answer is one to go on with, which it has to be within ten seconds. */
+async function eventually(ask, isSo) {
+  const deadline = Date.now() + 10_000;
   for (;;) {
-    const entries = await control(`/_log?id=${id}`);
-    if (entries.some(isSo)) return entries;
+    const answer = await ask();
+    if (isSo(answer)) return answer;
+    assert.ok(Date.now() < deadline, `not within ten seconds: ${isSo}`);
   }
 }
+
+/** Waits until the log of a test says so. */
+const logged = (id, isSo) =>
+  eventually(
+    () => control(`/_log?id=${id}`),
+    (entries) => entries.some(isSo),
+  );
 
 /** The events of a stream, each with its separator. */
 const events = (text) => text.split(/(?<=\n\n)/);
@@ -151,6 +159,12 @@ describe("answers", { concurrency: true }, () => {
     test(`of ${format} are what a header says, and end where the limit is`, async () => {
       const headers = { "x-test-answer": Buffer.from("é".repeat(2_000)).toString("base64") };
       assert.equal(formats[format].text(await json("ok", { format, headers })), "é".repeat(1_600));
+    });
+
+    test(`of ${format} come with their length`, async () => {
+      const { headers, bytes } = await ask("ok", { format });
+      assert.equal(headers["content-length"], String(bytes.length));
+      assert.match(headers["content-type"], /^application\/json/);
     });
 
     test(`of ${format} need no fault in the path`, async () => {
@@ -817,7 +831,10 @@ describe("a server", () => {
     assert.deepEqual(stats, { running: 3, total: 3, maxConcurrent: 3, logged: 3 });
     assert.ok(openSockets >= 3);
     for (const controller of controllers) controller.abort();
-    while ((await of("/_stats")).running > 0);
+    await eventually(
+      () => of("/_stats"),
+      ({ running }) => running === 0,
+    );
     await of("/_reset", "POST");
     const { running, total, maxConcurrent, logged } = await of("/_stats");
     assert.deepEqual({ running, total, maxConcurrent, logged }, { running: 0, total: 0, maxConcurrent: 0, logged: 0 });
@@ -828,7 +845,10 @@ describe("a server", () => {
     const own = await startServer();
     const { path, ...init } = request("slow-headers");
     const hanging = assert.rejects(fetch(own.url + path, { method: "POST", ...init }));
-    while ((await (await fetch(`${own.url}/_stats`)).json()).running === 0);
+    await eventually(
+      async () => (await fetch(`${own.url}/_stats`)).json(),
+      ({ running }) => running > 0,
+    );
     await own.close();
     await hanging;
   });
@@ -840,19 +860,40 @@ describe("a server", () => {
     await assert.rejects(fetch(`${own.url}/_stats`));
   });
 
+  /** Has another process start one and then do something; returns where the server is when that process has ended. */
+  async function startedBy(parent) {
+    const code = `import { spawnServer } from ${JSON.stringify(script)};
+      const { url, pid } = await spawnServer();
+      process.stdout.write(url + " " + pid, () => { ${parent} });`;
+    const stdio = ["ignore", "pipe", "inherit"];
+    const child = spawn(process.execPath, ["--input-type=module", "-e", code], { stdio, timeout: 10_000 });
+    const [[text], [, signal]] = await Promise.all([
+      once(child.stdout.setEncoding("utf8"), "data"),
+      once(child, "exit"),
+    ]);
+    const [url, pid] = text.split(" ");
+    return { url, pid: Number(pid), signal };
+  }
+
+  /** Waits for a server to end, and sees to it. */
+  async function ends({ url, pid }) {
+    const answers = () => fetch(`${url}/_stats`).catch(() => undefined);
+    await eventually(answers, (answer) => answer === undefined).catch((error) => {
+      process.kill(pid);
+      throw error;
+    });
+  }
+
   test("of its own process ends with its parent, however that ends", async () => {
-    const parent = `import { spawnServer } from ${JSON.stringify(script)};
-      process.stdout.write((await spawnServer()).url, () => process.kill(process.pid, "SIGKILL"));`;
-    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", parent]).catch(
-      (e) => e,
-    );
-    assert.match(stdout, /^http/);
-    for (;;) if (!(await fetch(`${stdout}/_stats`).catch(() => undefined))) break;
+    const started = await startedBy('process.kill(process.pid, "SIGKILL")');
+    assert.equal(started.signal, "SIGKILL");
+    await ends(started);
   });
 
   test("of its own process does not keep its parent alive", async () => {
-    const parent = `import { spawnServer } from ${JSON.stringify(script)}; await spawnServer();`;
-    await promisify(execFile)(process.execPath, ["--input-type=module", "-e", parent]);
+    const started = await startedBy("");
+    await ends(started);
+    assert.equal(started.signal, null);
   });
 
   test("started by hand takes a port and stays", async () => {
