@@ -11,6 +11,7 @@ import { gunzipSync } from "node:zlib";
 
 import { faultNames, faultOf } from "../provider-server/faults/index.mjs";
 import { Log } from "../provider-server/log.mjs";
+import { faults as cellFaults, cells, runCell, runCells, wires } from "../provider-server/matrix.mjs";
 import { spawnServer, startServer } from "../provider-server/server.mjs";
 import { answerTo } from "../provider-server/text.mjs";
 
@@ -903,6 +904,81 @@ describe("a server", () => {
     assert.equal((await fetch(`${url}/_stats`)).status, 200);
     child.kill();
     await once(child, "exit");
+  });
+});
+
+describe("the matrix", () => {
+  const codes = {
+    400: "provider_bad_request",
+    401: "provider_auth",
+    429: "provider_rate_limited",
+    503: "provider_unavailable",
+  };
+  const paths = { anthropic: "/v1/messages", gemini: "/models/test:generateContent", ollama: "/api/chat" };
+  const refusal = (code, message) => Object.assign(new Error(message), { code });
+
+  /** A provider that only knows statuses. */
+  const asking = (format, path) => (options) => async () => {
+    const { headers, body } = request("ok", { format });
+    const init = { method: "POST", headers: { ...headers, ...options.headers }, body };
+    const { status } = await fetch(options.baseUrl + path, init);
+    if (status !== 200) throw refusal(codes[status], "refused");
+  };
+  const providers = {
+    openai: ({ api, ...options }) =>
+      asking(...(api ? ["openai-responses", "/responses"] : ["openai-chat", "/chat/completions"]))(options),
+    ...Object.fromEntries(Object.entries(paths).map(([format, path]) => [format, asking(format, path)])),
+  };
+  const compact = (_, { provider }) => provider();
+  const node = (more) => ({ compact, providers, server: server.url, runtime: "node", ...more });
+  const cellsOf = (...names) => cells.filter(({ fault }) => names.includes(fault));
+
+  test("has every fault, with every format, whole and streamed, and something allowed everywhere", () => {
+    assert.deepEqual(
+      faultNames.filter((name) => !cellFaults.includes(name)),
+      [],
+    );
+    for (const name of cellFaults)
+      assert.ok(
+        faultOf(name, () => 1),
+        `${name} exists`,
+      );
+    assert.equal(cells.length, cellFaults.length * wires.length * 2);
+    for (const { name, allowed } of cells) {
+      for (const runtime of ["node", "workerd", "chromium"]) assert.ok(allowed[runtime].length > 0, name);
+    }
+  });
+
+  test("leads each format to its place, and judges how it ends", async () => {
+    const list = cellsOf("ok", "s429", "s401", "flaky-1", "s400,1");
+    const results = await runCells(list, node());
+    assert.deepEqual(
+      results.map(({ name, outcome }) => [name, outcome]),
+      list.map(({ name, fault }) => [
+        name,
+        { ok: "ok", s429: "rate_limited", s401: "auth", "flaky-1": "unavailable", "s400,1": "bad_request" }[fault],
+      ]),
+    );
+    assert.ok(results.every(({ right }) => right));
+    const mistaken = await runCells(cellsOf("s404"), node());
+    assert.ok(mistaken.every(({ right }) => !right));
+    const [{ headers }] = await control(`/_log?id=${encodeURIComponent(results[0].id)}`);
+    assert.match(headers["x-test-id"], /^node ok /);
+  });
+
+  test("finds changed messages, keys in errors, and calls that do not end", async () => {
+    const [good] = cellsOf("ok");
+    const [bad] = cellsOf("s401");
+    const changing = async (messages) => messages.pop();
+    assert.deepEqual((await runCell(good, node({ compact: changing }))).problems, ["the messages were changed"]);
+    const telling = async () => {
+      throw refusal("provider_auth", "Incorrect API key provided: test-key.");
+    };
+    const told = await runCell(bad, node({ compact: telling }));
+    assert.deepEqual([told.right, told.problems], [false, ["the error holds the key"]]);
+    const hanging = { ...good, hangs: true, attempts: 0 };
+    const never = await runCell(hanging, node({ compact: () => new Promise(() => {}) }));
+    assert.deepEqual([never.outcome, never.right], ["unsettled", false]);
   });
 });
 

@@ -9,7 +9,9 @@ const table = {
   402: ["insufficient_balance", "insufficient_balance", "Insufficient Balance"],
   403: ["request_forbidden", "unsupported_country_region_territory", "Country, region, or territory not supported"],
   404: ["invalid_request_error", "model_not_found", "The model does not exist or you do not have access to it."],
+  408: ["timeout", "request_timeout", "Request timed out."],
   413: ["invalid_request_error", null, "Maximum content size limit (26214400) exceeded (27000000 bytes read)"],
+  425: ["requests", "too_early", "Too early."],
   429: [
     "requests",
     "rate_limit_exceeded",
