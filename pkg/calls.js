@@ -19,24 +19,42 @@ const SHELL_OPTIONS = ["system", "tools", "tokens", "previous", "createMessage",
  * @returns {{ outcome: Outcome, writer: Writer }}
  */
 export function fit(messages, options) {
+  const { writer, write, counter } = requestOf(messages, options);
+  const outcome = writer.send(write, (length) => counter.use((host) => call((glue) => glue.fit(length, host))));
+  return { outcome: completed(outcome), writer };
+}
+
+/**
+ * What `fit` and `compact` are asked: written when it is sent.
+ *
+ * @param {unknown} messages
+ * @param {FitOptions} options
+ * @param {object} [more] what only `compact` takes
+ */
+export function requestOf(messages, options, more) {
   const counter = new Counter(options.tokens);
   const previous = options.previous === undefined ? null : withoutOriginals("previous", options.previous);
   const writer = new Writer();
-  /** @type {Outcome} */
-  const outcome = writer.send(
-    () => {
-      writer.roots(5);
-      writer.messages(messages);
-      writer.other("system", options.system);
-      writer.other("tools", options.tools);
-      writer.other("options", { ...coreOptions(options), pin: pins(options.pin, writer) });
-      writer.other("previous", previous);
-    },
-    (length) => counter.use((host) => call((glue) => glue.fit(length, host))),
-  );
+  const write = () => {
+    writer.roots(more === undefined ? 5 : 6);
+    writer.messages(messages);
+    writer.other("system", options.system);
+    writer.other("tools", options.tools);
+    writer.other("options", { ...coreOptions(options), pin: pins(options.pin, writer) });
+    writer.other("previous", previous);
+    if (more !== undefined) writer.other("options", more);
+  };
+  return { writer, write, counter };
+}
+
+/**
+ * @param {Outcome} outcome
+ * @returns {Outcome}
+ */
+export function completed(outcome) {
   const { report, patch } = outcome;
   // These cross once and belong to both.
-  return { outcome: { ...outcome, patch: { ...patch, edits: report.edits, repairs: report.repairs } }, writer };
+  return { ...outcome, patch: { ...patch, edits: report.edits, repairs: report.repairs } };
 }
 
 /**
@@ -258,8 +276,18 @@ class Counter {
     try {
       return run(this.host);
     } catch (error) {
-      if (this.failure === undefined) throw error;
-      throw invalidOption("tokens", this.failure.reason, this.failure.cause);
+      return this.explain(error);
     }
   }
+
+  /**
+   * Throws what explains an error best.
+   *
+   * @param {unknown} error
+   * @returns {never}
+   */
+  explain = (error) => {
+    if (this.failure === undefined) throw error;
+    throw invalidOption("tokens", this.failure.reason, this.failure.cause);
+  };
 }

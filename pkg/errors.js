@@ -19,6 +19,8 @@ export class EpitomeError extends Error {
     this.code = code;
     /** @readonly */
     this.details = /** @type {ErrorDetails[C]} */ (options.details ?? {});
+    // What the platform calls it, so that hosts that already look for that name find it.
+    if (code === "aborted") Object.defineProperty(this, "name", { value: "AbortError", configurable: true });
   }
 }
 // On the prototype, so that the name is no field of every single error.

@@ -14,15 +14,22 @@
  * @packageDocumentation
  */
 
+import type { Instance, ProgressEvent, Providers, Signal } from "./providers/index.js";
+
+export type {
+  ProgressEvent,
+  ProviderAnswer,
+  ProviderFunction,
+  ProviderLimits,
+  ProviderList,
+  ProviderRequest,
+  Providers,
+  Purpose,
+} from "./providers/index.js";
+
 /** Message formats this version reads and writes. Detected when not given. */
 export type Format = "openai-chat";
 
-/**
- * The instances of a global class, if this project's type library has it: these declarations need neither `lib: ["dom"]`
- * nor the types of Node or Workers.
- */
-type Instance<Name extends string, Scope = typeof globalThis> =
-  Scope extends Record<Name, { prototype: infer T }> ? T : never;
 type WasmModule = typeof globalThis extends { WebAssembly: infer Api } ? Instance<"Module", Api> : never;
 
 /** What `init` accepts in a browser: where the `.wasm` is (an address or a request), a response, bytes, or the module. */
@@ -145,6 +152,27 @@ export interface FitOptions<M extends object = object> {
   readonly patch?: "edits" | "full" | undefined;
 }
 
+/** Options of {@link compact}. */
+export interface CompactOptions<M extends object = object> extends FitOptions<M> {
+  /** Who writes the summaries. Without any, they are made without a model, as by {@link fit}. */
+  readonly provider?: Providers | undefined;
+  /** What every summary has to heed, in words for the model. */
+  readonly instructions?: string | undefined;
+  /**
+   * What becomes of a provider's failure: `"offline"` (default) keeps the summary that was made without a model, and a
+   * warning says what happened; `"throw"` rejects with it.
+   */
+  readonly onProviderError?: "offline" | "throw" | undefined;
+  /** Hears of requests, answers and failures. */
+  readonly onProgress?: ((event: ProgressEvent) => void) | undefined;
+  /** Gives everything up: rejects with `aborted` (`name: "AbortError"`, `cause: signal.reason`). */
+  readonly signal?: Signal | undefined;
+  /** After so many milliseconds no model is asked any more, and none is waited for. */
+  readonly timeoutMs?: number | undefined;
+  /** Takes out of a text what must not reach a model, after `policy.redact` has been applied. */
+  readonly redact?: ((text: string) => string) | undefined;
+}
+
 /** One step of a path into a message. */
 export type PathStep = string | number;
 
@@ -217,10 +245,31 @@ export interface Repair {
 
 /** Something the host should know that is not an error. */
 export interface Warning {
-  readonly code: "previous_ignored" | "summary_left_out" | "attachment_estimated" | "originals_not_json";
+  readonly code:
+    | "previous_ignored"
+    | "summary_left_out"
+    | "attachment_estimated"
+    | "originals_not_json"
+    | `provider_${ProviderClass}`;
   readonly message: string;
   readonly index?: number;
 }
+
+/** What kind of failure of a provider. */
+export type ProviderClass =
+  | "context_length"
+  | "rate_limited"
+  | "unavailable"
+  | "auth"
+  | "bad_request"
+  | "refused"
+  | "truncated"
+  | "blank"
+  | "malformed"
+  | "timeout"
+  | "aborted"
+  | "network"
+  | "opaque";
 
 /** `none`: nothing to do. `soft`: only tool results were pruned. `hard`: messages were hidden or shrunk too. */
 export type Tier = "none" | "soft" | "hard";
@@ -255,6 +304,8 @@ export interface Report {
     readonly tokens: number;
     readonly covers: number;
   };
+  /** What models were asked for it, and what they say it cost. */
+  readonly models?: { readonly requests: number; readonly inputTokens: number; readonly outputTokens: number };
   readonly warnings: readonly Warning[];
 }
 
@@ -311,6 +362,25 @@ export interface FitResult<M extends object = object> {
  * ```
  */
 export function fit<M extends object>(messages: readonly M[], options: FitOptions<M>): FitResult<M>;
+
+/**
+ * Fits messages to a budget as {@link fit} does, with summaries written by a model. Whatever becomes of the model, the
+ * messages fit.
+ *
+ * The part of Epitome that talks to models is a module of its own (`epitome/session`), which this loads when it is first
+ * called.
+ *
+ * @throws {@link EpitomeError} what {@link fit} throws, `aborted`, and with `onProviderError: "throw"` any
+ * `provider_...` code
+ * @example
+ * ```ts
+ * import { compact } from "epitome";
+ * import { openai } from "epitome/providers/openai";
+ * const provider = openai({ model: "gpt-5-mini", apiKey: process.env.OPENAI_API_KEY });
+ * const { messages, report } = await compact(history, { budget: 8_000, provider });
+ * ```
+ */
+export function compact<M extends object>(messages: readonly M[], options: CompactOptions<M>): Promise<FitResult<M>>;
 
 /**
  * The same decision as {@link fit}, not yet carried out.
@@ -403,8 +473,16 @@ export function countTokens(
  */
 export function detectFormat(messages: readonly object[]): Format;
 
+/** Details of a provider's failure. */
+export interface ProviderDetails {
+  /** For `provider_context_length`: what the model reads at most, tokens, where it says so. */
+  readonly limit?: number;
+  /** How long the service asks to wait, milliseconds. */
+  readonly retryAfterMs?: number;
+}
+
 /** Every error code, with the details that come with it. Codes are never renamed. */
-export interface ErrorDetails {
+export interface ErrorDetails extends Record<`provider_${ProviderClass}`, ProviderDetails> {
   not_initialised: Record<string, never>;
   invalid_input: { readonly index?: number; readonly field?: string };
   invalid_option: { readonly option: string };
@@ -430,6 +508,7 @@ export interface ErrorDetails {
   stale_plan: Record<string, never>;
   cannot_undo: { readonly index?: number };
   needs_create_message: Record<string, never>;
+  aborted: Record<string, never>;
   internal: Record<string, never>;
 }
 
@@ -439,7 +518,8 @@ export type ErrorCode = keyof ErrorDetails;
 /** The only error class that Epitome throws. */
 export class EpitomeError<C extends ErrorCode = ErrorCode> extends Error {
   constructor(code: C, message: string, options?: { details?: ErrorDetails[C]; cause?: unknown });
-  readonly name: "EpitomeError";
+  /** `"AbortError"` for the code `aborted`, as the platform calls it. */
+  readonly name: "EpitomeError" | "AbortError";
   readonly code: C;
   readonly details: ErrorDetails[C];
   readonly cause?: unknown;

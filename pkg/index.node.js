@@ -1,11 +1,16 @@
 // The entry for Node.js, Deno and Bun. The module is read and compiled on the first call, not on import.
 
 import { readFileSync } from "node:fs";
-import { provide } from "./instance.js";
+import { Instance, use } from "./instance.js";
+import { lazily } from "./lazy.js";
+import * as glue from "./wasm/epitome.js";
 
-provide(() => new WebAssembly.Module(readFileSync(new URL("./wasm/epitome_bg.wasm", import.meta.url))));
+const load = () => new WebAssembly.Module(readFileSync(new URL("./wasm/epitome_bg.wasm", import.meta.url)));
+use(new Instance(glue, "epitome_bg.wasm", load), { unlessThereIsOne: true });
 
 /** Nothing to do here; browsers need it. */
 export async function init() {}
+
+export const compact = lazily(() => import("./session.node.js"));
 
 export * from "./shell.js";

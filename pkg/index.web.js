@@ -1,78 +1,20 @@
 // The entry for browsers and everything else that loads the module over the network.
 
-import { describe, EpitomeError, invalidOption } from "./errors.js";
-import { adopt, isReady } from "./instance.js";
+import { Instance, use } from "./instance.js";
+import { lazily } from "./lazy.js";
+import { initOf } from "./load.web.js";
+import * as glue from "./wasm/epitome.js";
 
-/** @import { InitInput } from "./index.d.ts" */
+const instance = new Instance(glue, "epitome_bg.wasm");
+use(instance, { unlessThereIsOne: true });
 
-/** @type {Promise<void> | undefined} */
-let pending;
+export const init = initOf(
+  instance,
+  // The literal is what bundlers look for in order to ship the file.
+  () => new URL("./wasm/epitome_bg.wasm", import.meta.url),
+  () => {},
+);
 
-/**
- * Loads the WebAssembly module: once, however often and however concurrently it is called. After a failure the next call
- * tries again.
- *
- * @param {InitInput | Promise<InitInput>} [input]
- */
-export async function init(input) {
-  if (isReady()) return;
-  pending ??= load(input).finally(() => {
-    pending = undefined;
-  });
-  await pending;
-}
+export const compact = lazily(() => import("./session.web.js"));
 
 export * from "./shell.js";
-
-/** @param {InitInput | Promise<InitInput> | undefined} input */
-async function load(input) {
-  // The literal is what bundlers look for in order to ship the file.
-  await adopt(await compiled((await input) ?? new URL("./wasm/epitome_bg.wasm", import.meta.url)));
-}
-
-/** @param {InitInput} input */
-async function compiled(input) {
-  if (input instanceof WebAssembly.Module) return input;
-  if (input instanceof ArrayBuffer || ArrayBuffer.isView(input)) return WebAssembly.compile(/** @type {any} */ (input));
-  if (input instanceof Response) return compiledResponse(input);
-  if (typeof input === "string" || input instanceof URL || input instanceof Request) return fetched(input);
-  throw invalidOption("input", `must be an address, a response, bytes or a module, but is ${describe(input)}`);
-}
-
-/** @param {string | URL | Request} address */
-async function fetched(address) {
-  let response;
-  try {
-    response = await fetch(address);
-  } catch (cause) {
-    throw unreachable(address, "the request failed (see `cause`)", { cause });
-  }
-  return compiledResponse(response);
-}
-
-/** @param {Response} response */
-async function compiledResponse(response) {
-  if (!response.ok) throw unreachable(response.url, `the server answered ${response.status}`);
-  const isWasm = /^application\/wasm(?:;|$)/i.test(response.headers.get("content-type") ?? "");
-  try {
-    // A server that calls the file something else costs streaming, nothing more.
-    return await (isWasm ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer()));
-  } catch (cause) {
-    throw unreachable(response.url, "what the server sent is not the module (see `cause`)", { cause });
-  }
-}
-
-/**
- * @param {string | URL | Request} address
- * @param {string} reason
- * @param {{ cause: unknown }} [cause]
- */
-function unreachable(address, reason, cause) {
-  const from = address instanceof Request ? address.url : String(address);
-  return new EpitomeError(
-    "not_initialised",
-    `Epitome could not load its module from ${from || "the response"}: ${reason}; ` +
-      "pass `init` the address of `epitome_bg.wasm`",
-    cause,
-  );
-}

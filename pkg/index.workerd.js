@@ -1,12 +1,16 @@
 // The entry for Cloudflare Workers, where a module must be imported: compiling bytes is forbidden. It is instantiated on
 // the first call.
 
-import { provide } from "./instance.js";
+import { Instance, use } from "./instance.js";
+import { lazily } from "./lazy.js";
+import * as glue from "./wasm/epitome.js";
 import module from "./wasm/epitome_bg.wasm";
 
-provide(() => module);
+use(new Instance(glue, "epitome_bg.wasm", () => module), { unlessThereIsOne: true });
 
 /** Nothing to do here; browsers need it. */
 export async function init() {}
+
+export const compact = lazily(() => import("./session.workerd.js"));
 
 export * from "./shell.js";

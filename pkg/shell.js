@@ -1,8 +1,9 @@
 // The API: checks what only JavaScript can check, calls the core, puts the answer together from the host's objects.
 
+import { fitOptions, known, result, shellOptions } from "./answers.js";
 import * as calls from "./calls.js";
 import { describe, EpitomeError, invalidOption } from "./errors.js";
-import { assemble, notKept } from "./recipe.js";
+import { assemble } from "./recipe.js";
 
 /** @import { FitOptions, FitResult, Format, Patch, Plan, Repair, TokenCounter, Violation, Warning } from "./index.d.ts" */
 /** @import { Outcome } from "./calls.js" */
@@ -127,45 +128,6 @@ export function detectFormat(messages) {
 }
 
 /**
- * @template {object} M
- * @param {Outcome} outcome
- * @param {Writer} writer
- * @param {{ createMessage?: CreateMessage, patch?: "edits" | "full" }} options
- * @returns {FitResult<M>}
- */
-function result(outcome, writer, options) {
-  const { report, recipe } = outcome;
-  const messages = /** @type {M[]} */ (assemble(recipe, writer, options.createMessage));
-  const patch = /** @type {Patch<M>} */ (outcome.patch);
-  if (options.patch === "edits") return { messages, report, patch };
-  const indices = notKept(recipe, writer.source.length);
-  const originals = indices.map((index) => ({ index, message: /** @type {M} */ (writer.source[index]) }));
-  const warnings = [...report.warnings, ...lossy(indices, writer.notJson)];
-  return { messages, report: { ...report, warnings }, patch: { ...patch, originals } };
-}
-
-/**
- * Warns of originals that do not survive `JSON.stringify`.
- *
- * @param {readonly number[]} originals
- * @param {readonly number[]} notJson
- * @returns {Warning[]}
- */
-function lossy(originals, notJson) {
-  if (notJson.length === 0) return [];
-  const kept = new Set(originals);
-  return notJson
-    .filter((index) => kept.has(index))
-    .map((index) => ({
-      code: "originals_not_json",
-      message:
-        `message ${index} holds values that JSON cannot express; ` +
-        "`undo` needs this patch as it is, or `originals`, once it has been through JSON",
-      index,
-    }));
-}
-
-/**
  * Whether a patch claims far more source messages than the view and the originals can hold. It may come from anywhere,
  * and a number in it must not decide how much memory is spent. (A few too many are found, and named, later.)
  *
@@ -210,63 +172,4 @@ function isResult(given) {
   return (
     typeof given === "object" && given !== null && !Array.isArray(given) && "messages" in given && "patch" in given
   );
-}
-
-/**
- * @template {object} M
- * @param {FitOptions<M>} options
- * @returns {FitOptions}
- */
-function fitOptions(options) {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw invalidOption("options", `must be an object with at least \`budget\`, but is ${describe(options)}`);
-  }
-  return /** @type {FitOptions} */ (shellOptions(options));
-}
-
-/**
- * Checks the options that never reach the core. `null` counts as not given, as it does there.
- *
- * @template {{ readonly createMessage?: unknown, readonly patch?: unknown }} O
- * @param {O} options
- * @returns {any}
- */
-function shellOptions(options) {
-  const given = withoutNulls(options);
-  const { createMessage, patch } = given;
-  if (createMessage !== undefined && typeof createMessage !== "function") {
-    throw invalidOption("createMessage", `must be a function, but is ${describe(createMessage)}`);
-  }
-  if (patch !== undefined && patch !== "edits" && patch !== "full") {
-    throw invalidOption("patch", `must be "edits" or "full", but is ${JSON.stringify(patch) ?? describe(patch)}`);
-  }
-  return given;
-}
-
-/**
- * The options of a call that takes only these.
- *
- * @template {object} O
- * @param {O | undefined} options
- * @param {readonly string[]} names
- * @returns {Partial<O>}
- */
-function known(options, names) {
-  if (options === undefined || options === null) return {};
-  if (typeof options !== "object" || Array.isArray(options)) {
-    throw invalidOption("options", `must be an object, but is ${describe(options)}`);
-  }
-  for (const name of Object.keys(options)) {
-    if (!names.includes(name)) throw invalidOption(name, `is unknown; there are ${names.join(", ")}`);
-  }
-  return withoutNulls(options);
-}
-
-/**
- * @template {object} O
- * @param {O} options
- * @returns {any}
- */
-function withoutNulls(options) {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null && value !== undefined));
 }

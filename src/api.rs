@@ -1,5 +1,7 @@
 //! What the border to JavaScript calls: neutral trees in, plain serialisable data out.
 
+#[cfg(feature = "session")]
+pub(crate) use crate::compacted as compact;
 pub(crate) use crate::engine::{
     Input, Outcome, apply, count_messages, detect_format, fit, is_source, repair, undo, validate,
 };

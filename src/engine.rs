@@ -619,6 +619,7 @@ fn finish<'a>(transcript: &Transcript<'a>, standing: &Standing<'a>, facts: Facts
         first_changed_index: None,
         prefix_tokens: standing.total,
         summary,
+        models: None,
         warnings: facts.warnings,
     };
     Outcome { report, patch, recipe }

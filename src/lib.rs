@@ -71,12 +71,12 @@ pub use options::FitOptions;
 pub use policy::{Policy, Proactive, Strategy};
 pub use provider::{
     Answer, DEFAULT_WINDOW, ErrorClass, Fallback, Guarded, Limits, Pending, Progress, Provider, ProviderError,
-    Providers, Purpose, Request, RequestMessage, Runtime, Shared, Sleep, Stop, Usage,
+    Providers, Purpose, Request, RequestMessage, Runtime, Shared, Sleep, Stop, Usage, wire,
 };
 pub use redact::Redaction;
 pub use tokens::{Heuristic, TokenCounter};
 pub use transcript::{
-    Change, Edit, Layout, LayoutItem, Patch, Plan, Repair, Report, SourceMark, Step, Summary, Tier, ViewMark,
+    Change, Edit, Layout, LayoutItem, ModelUse, Patch, Plan, Repair, Report, SourceMark, Step, Summary, Tier, ViewMark,
     Violation, Warning,
 };
 
@@ -138,15 +138,26 @@ impl<'p> CompactOptions<'p> {
 /// # Errors
 /// As [`fit`]; [`Error::Aborted`]; with `fails_with_provider` also [`Error::Provider`].
 pub async fn compact(messages: &Messages, options: &CompactOptions<'_>, counter: &dyn TokenCounter) -> Result<Fitted> {
+    let outcome = compacted(input(messages, &options.fit)?, options, counter).await?;
+    Ok(Fitted { messages: messages.cook(&outcome.recipe)?, report: outcome.report, patch: outcome.patch })
+}
+
+/// [`compact`] below the API: from a neutral tree to a decision.
+pub(crate) async fn compacted(
+    input: engine::Input<'_>,
+    options: &CompactOptions<'_>,
+    counter: &dyn TokenCounter,
+) -> error::Boxed<engine::Outcome> {
     let calls = provider::Calls::new(&options.fit.policy, options.providers, counter);
     let wishes = summarize::Wishes { instructions: options.instructions.as_deref(), ..summarize::Wishes::default() };
-    let outcome = engine::compact(input(messages, &options.fit)?, &options.fit, counter, &calls, &wishes).await?;
+    let mut outcome = engine::compact(input, &options.fit, counter, &calls, &wishes).await?;
     if options.fails_with_provider
         && let Some(failure) = calls.failures().into_iter().next()
     {
-        return Err(Error::Provider(failure));
+        return Err(Box::new(Error::Provider(failure)));
     }
-    Ok(Fitted { messages: messages.cook(&outcome.recipe)?, report: outcome.report, patch: outcome.patch })
+    outcome.report.models = calls.spent();
+    Ok(outcome)
 }
 
 /// The same decision as [`fit`], not yet carried out.

@@ -5,8 +5,8 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
 use epitome::{
-    Breakdown, Change, Edit, Error, Format, Layout, LayoutItem, Patch, Plan, Policy, Repair, Report, SourceMark, Step,
-    Summary, Tier, ViewMark, Violation, Warning,
+    Breakdown, Change, Edit, Error, ErrorClass, Format, Layout, LayoutItem, ModelUse, Patch, Plan, Policy, Repair,
+    Report, SourceMark, Step, Summary, Tier, ViewMark, Violation, Warning,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -73,6 +73,7 @@ fn contract() -> Value {
         first_changed_index: None,
         prefix_tokens: 0,
         summary: Some(summary.clone()),
+        models: Some(ModelUse::default()),
         warnings: vec![],
     };
     let source = SourceMark { messages: 0, hash: String::new(), sizes: vec![], probe: 0 };
@@ -89,6 +90,7 @@ fn contract() -> Value {
     let plan = Plan { version: 1, patch: patch.clone(), report: report.clone() };
     json!({
         "codes": codes(),
+        "providerCodes": ErrorClass::ALL.map(ErrorClass::code),
         "formats": Format::ALL.iter().map(|format| format.name()).collect::<Vec<_>>(),
         "tiers": [Tier::None, Tier::Soft, Tier::Hard],
         "policy": Policy::default(),

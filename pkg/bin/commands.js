@@ -1,14 +1,16 @@
-// The three commands, over whole files and over streams of lines.
+// The commands, over whole files and over streams of lines.
 
 import * as calls from "../calls.js";
 import { describe, EpitomeError, invalidOption } from "../errors.js";
 import { UsageError } from "./arguments.js";
 import { conversationOfLine, conversationsOf, openFile, readLines, readText } from "./documents.js";
 import { echo } from "./echo.js";
+import { providerOf } from "./models.js";
 import { printable, write } from "./output.js";
 import { table } from "./table.js";
 
 /** @import { FitOptions } from "../index.d.ts" */
+/** @import { Provider } from "../provider.js" */
 /** @import { BudgetArgument, Command } from "./arguments.js" */
 /** @import { Conversation } from "./documents.js" */
 
@@ -31,7 +33,7 @@ export async function answerDocuments(command) {
       const conversations = conversationsOf(await readText(file));
       for (const [at, conversation] of conversations.entries()) {
         const name = conversations.length > 1 ? `${shown(file)} (${at + 1} of ${conversations.length})` : shown(file);
-        const answer = answerOf(command, conversation, name);
+        const answer = await answerOf(command, conversation, name);
         await write(`${answer.text}\n`);
         exit = Math.max(exit, answer.exit);
       }
@@ -56,7 +58,7 @@ export async function answerLines(command) {
         let answer;
         try {
           if (typeof line !== "string") throw line;
-          answer = answerOf({ ...command, output: "json" }, conversationOfLine(line), "");
+          answer = await answerOf({ ...command, output: "json" }, conversationOfLine(line), "");
         } catch (error) {
           answer = { text: JSON.stringify({ error: plainError(error) }), exit: exitOf(error) };
         }
@@ -78,6 +80,7 @@ export async function answerLines(command) {
 function answerOf(command, conversation, name) {
   switch (command.name) {
     case "fit":
+    case "compact":
       return answerFit(command, conversation, name);
     case "validate":
       return answerValidate(command, conversation, name);
@@ -91,13 +94,33 @@ function answerOf(command, conversation, name) {
  * @param {Conversation} conversation
  * @param {string} name
  */
-function answerFit(command, conversation, name) {
-  const { messages } = conversation;
+async function answerFit(command, conversation, name) {
   const options = { ...optionsOf(command, conversation), budget: limitOf(command, conversation) };
-  const { outcome } = calls.fit(messages, options);
+  const { outcome } = await decided(command, conversation, options);
   const { report, recipe } = outcome;
   if (command.output === "text") return { text: table(name, outcome, conversation.list, command.format), exit: 0 };
   return { text: `{"messages":${echo(recipe, conversation)},"report":${JSON.stringify(report)}}`, exit: 0 };
+}
+
+/** The provider of this run: what its requests share lasts from one conversation to the next. */
+/** @type {Provider | undefined} */
+let provider;
+
+/**
+ * @param {Command} command
+ * @param {Conversation} conversation
+ * @param {FitOptions} options
+ */
+async function decided({ model, name }, { messages }, options) {
+  if (name === "fit" || model === undefined) return calls.fit(messages, options);
+  provider ??= providerOf(model);
+  // Loaded only when a model is asked.
+  const [{ compactionOn }, { instance }] = await Promise.all([
+    import("../compact.js"),
+    import("../session-instance.node.js"),
+  ]);
+  const { instructions, timeoutMs } = model;
+  return compactionOn(instance)(messages, { ...options, provider, instructions, timeoutMs });
 }
 
 /**

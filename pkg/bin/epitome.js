@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command line: `epitome fit | validate | count`. Same module, same answers as the API.
+// The command line: `epitome fit | compact | validate | count`. Same module, same answers as the API.
 
 import { version } from "../index.node.js";
 import { parseCommand, USAGE, UsageError } from "./arguments.js";

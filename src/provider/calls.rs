@@ -8,8 +8,9 @@ use std::task::Poll;
 
 use crate::error::{Boxed, Error};
 use crate::policy::Policy;
-use crate::provider::{ErrorClass, ProviderError, Providers, Purpose, Request, RequestMessage, Stop};
+use crate::provider::{ErrorClass, ProviderError, Providers, Purpose, Request, RequestMessage, Stop, Usage};
 use crate::tokens::{TokenCounter, prose, suffix_within};
+use crate::transcript::ModelUse;
 
 /// The requests of one compaction.
 pub(crate) struct Calls<'p> {
@@ -17,6 +18,7 @@ pub(crate) struct Calls<'p> {
     counter: &'p dyn TokenCounter,
     providers: Providers<'p>,
     made: Cell<u32>,
+    usage: Cell<Usage>,
     /// The host gave up: nothing more is asked.
     aborted: Cell<bool>,
     /// The failures that were met, the first of each class.
@@ -36,12 +38,26 @@ pub(crate) enum NoText {
 
 impl<'p> Calls<'p> {
     pub(crate) fn new(policy: &'p Policy, providers: Providers<'p>, counter: &'p dyn TokenCounter) -> Self {
-        Self { policy, counter, providers, made: Cell::new(0), aborted: Cell::new(false), failures: RefCell::default() }
+        Self {
+            policy,
+            counter,
+            providers,
+            made: Cell::new(0),
+            usage: Cell::default(),
+            aborted: Cell::new(false),
+            failures: RefCell::default(),
+        }
     }
 
     /// How many requests were made.
     pub(crate) fn made(&self) -> u32 {
         self.made.get()
+    }
+
+    /// What was asked and what it cost; `None` when nothing was.
+    pub(crate) fn spent(&self) -> Option<ModelUse> {
+        let Usage { input_tokens, output_tokens } = self.usage.get();
+        Some(ModelUse { requests: self.made.get(), input_tokens, output_tokens }).filter(|spent| spent.requests > 0)
     }
 
     pub(crate) fn failures(&self) -> Vec<ProviderError> {
@@ -98,7 +114,15 @@ impl<'p> Calls<'p> {
         };
         let messages = vec![RequestMessage { role: "user".to_owned(), content: prompt }];
         let request = Request { purpose, messages, tokens, max_tokens, timeout_ms };
-        let error = match provider.complete(&request).await {
+        let result = provider.complete(&request).await;
+        if let Some(usage) = result.as_ref().ok().and_then(|answer| answer.usage) {
+            let Usage { input_tokens, output_tokens } = self.usage.get();
+            self.usage.set(Usage {
+                input_tokens: input_tokens.saturating_add(usage.input_tokens),
+                output_tokens: output_tokens.saturating_add(usage.output_tokens),
+            });
+        }
+        let error = match result {
             Ok(answer) if answer.stop == Stop::Refused => ProviderError::new(ErrorClass::Refused, "the model refused"),
             Ok(answer) if answer.text.trim().is_empty() => {
                 ProviderError::new(ErrorClass::Blank, "the answer holds no text")

@@ -3,9 +3,14 @@
 //! The core never reads a clock and never opens a connection: an adapter does, keeps to the deadline of a request, and
 //! says in one of a few classes what went wrong.
 
+#[cfg(all(target_family = "wasm", feature = "session"))]
+pub(crate) mod callback;
 mod calls;
 mod context_length;
+#[cfg(all(target_family = "wasm", feature = "session"))]
+pub(crate) mod fetch;
 mod guarded;
+pub mod wire;
 
 use std::fmt;
 use std::future::Future;
@@ -152,6 +157,23 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::ContextLength,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::Auth,
+        Self::BadRequest,
+        Self::Refused,
+        Self::Truncated,
+        Self::Blank,
+        Self::Malformed,
+        Self::Timeout,
+        Self::Aborted,
+        Self::Network,
+        Self::Opaque,
+    ];
+
     /// Its name, e.g. `rate_limited`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -227,15 +249,7 @@ impl ProviderError {
             let error = Self::new(ErrorClass::ContextLength, message);
             return Self { limit: overflow.limit, ..error };
         }
-        let class = match status {
-            Some(401 | 403) => ErrorClass::Auth,
-            Some(408 | 504) => ErrorClass::Timeout,
-            Some(429) => ErrorClass::RateLimited,
-            Some(400..=499) => ErrorClass::BadRequest,
-            Some(500..=599) => ErrorClass::Unavailable,
-            _ => ErrorClass::Network,
-        };
-        Self::new(class, message)
+        Self::new(status.filter(|status| *status != 0).map_or(ErrorClass::Network, wire::class_of), message)
     }
 }
 

@@ -164,6 +164,18 @@ pub struct Summary {
     pub covers: usize,
 }
 
+/// What models were asked, and what they say it cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelUse {
+    /// Requests whose answer, or failure, was awaited.
+    pub requests: u32,
+    /// Tokens read, as far as the models say.
+    pub input_tokens: u64,
+    /// Tokens written, as far as the models say.
+    pub output_tokens: u64,
+}
+
 /// What happened, in numbers. Sizes are tokens by the counter in use, `system` and `tools` included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -195,6 +207,9 @@ pub struct Report {
     /// The newest inserted summary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
+    /// What models were asked for it; `None` when none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<ModelUse>,
     /// What else there is to know.
     pub warnings: Vec<Warning>,
 }

@@ -7,8 +7,8 @@ mod units;
 mod view;
 
 pub use edits::{
-    Change, Edit, Patch, Plan, RECORD_VERSION, Repair, Report, SourceMark, Step, Summary, Tier, ViewMark, Violation,
-    Warning,
+    Change, Edit, ModelUse, Patch, Plan, RECORD_VERSION, Repair, Report, SourceMark, Step, Summary, Tier, ViewMark,
+    Violation, Warning,
 };
 pub use layout::{Layout, LayoutItem, Span};
 pub(crate) use standing::{SlotEdit, Stand, Standing};

@@ -152,7 +152,7 @@ fn call(
     counter.check().map_err(Failure::from).and(answer).map_err(JsValue::from)
 }
 
-fn given(value: Value<'_>) -> Option<Value<'_>> {
+pub(super) fn given(value: Value<'_>) -> Option<Value<'_>> {
     if matches!(value, Value::Null) { None } else { Some(value) }
 }
 

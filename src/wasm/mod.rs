@@ -18,7 +18,9 @@ mod counter;
 #[cfg(target_family = "wasm")]
 pub mod exports;
 #[cfg(target_family = "wasm")]
-mod outward;
+pub(crate) mod outward;
+#[cfg(all(target_family = "wasm", feature = "session"))]
+pub(crate) mod session;
 
 #[cfg(all(target_family = "wasm", feature = "border-bench"))]
 mod bench;

@@ -22,7 +22,7 @@ extern "C" {
 }
 
 /// Why a call failed.
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// Something the caller can act on.
     Core(Box<Error>),
     /// A bug on our side.
@@ -48,7 +48,7 @@ impl From<Unsupported> for Failure {
 }
 
 /// Hands a result to JavaScript as the object that its JSON stands for (`docs/border.md` compares the ways).
-pub(super) fn out<T: Serialize>(value: &T) -> Result<JsValue, Failure> {
+pub(crate) fn out<T: Serialize>(value: &T) -> Result<JsValue, Failure> {
     Ok(parse(&json::text(value)?))
 }
 
@@ -100,6 +100,9 @@ struct Details<'a> {
     bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
+    #[cfg(feature = "session")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     required: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,7 +137,9 @@ fn details(error: &Error) -> Details<'_> {
             Details { limit: Some(*limit), required: Some(*required), breakdown: Some(*breakdown), ..none }
         }
         Error::CannotUndo { index, .. } => Details { index: *index, ..none },
-        // The last two come from models, which this border does not reach.
-        Error::StalePlan | Error::Aborted | Error::Provider(_) => none,
+        #[cfg(feature = "session")]
+        Error::Provider(error) => Details { limit: error.limit, retry_after_ms: error.retry_after_ms, ..none },
+        // The last two come from models, which only the module `session` asks.
+        _ => none,
     }
 }

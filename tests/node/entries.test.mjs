@@ -81,6 +81,7 @@ describe("the Node entry", () => {
     assert.deepEqual(names, [
       "EpitomeError",
       "apply",
+      "compact",
       "countTokens",
       "detectFormat",
       "fit",
@@ -91,9 +92,13 @@ describe("the Node entry", () => {
       "validate",
       "version",
     ]);
-    assert.deepEqual(Object.keys(await load("index.web.js")).sort(), names);
-    const workerd = readFileSync(join(packageFolder, "index.workerd.js"), "utf8");
-    assert.match(workerd, /export \* from "\.\/shell\.js"/);
+    for (const entry of ["index.web.js", "session.node.js", "session.web.js"]) {
+      assert.deepEqual(Object.keys(await load(entry)).sort(), names, entry);
+    }
+    for (const entry of ["index", "session"]) {
+      const workerd = readFileSync(join(packageFolder, `${entry}.workerd.js`), "utf8");
+      assert.match(workerd, /export \* from "\.\/shell\.js"/);
+    }
   });
 });
 
@@ -191,7 +196,16 @@ describe("package.json", () => {
   test("puts types first and sends every runtime to its entry", () => {
     const conditions = manifest.exports["."];
     assert.deepEqual(Object.keys(conditions), ["types", "workerd", "worker", "deno", "node", "browser", "default"]);
-    assert.deepEqual(Object.keys(manifest.exports), [".", "./epitome_bg.wasm", "./package.json"]);
+    assert.deepEqual(Object.keys(manifest.exports["./session"]), Object.keys(conditions));
+    assert.deepEqual(Object.keys(manifest.exports), [
+      ".",
+      "./session",
+      "./providers",
+      "./providers/*",
+      "./epitome_bg.wasm",
+      "./session_bg.wasm",
+      "./package.json",
+    ]);
     assert.equal(conditions.workerd, "./index.workerd.js");
     assert.equal(conditions.node, "./index.node.js");
     assert.equal(conditions.default, "./index.web.js");

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -18,6 +18,8 @@ const declarations = readFileSync(`${packageFolder}/index.d.ts`, "utf8");
 /** Codes that arise in the shell, and those that later versions need and that are promised already. */
 const SHELL_CODES = ["not_initialised", "needs_create_message", "internal"];
 const RESERVED_CODES = ["invalid_history"];
+/** What only waiting calls end with. */
+const WAITING_CODES = ["aborted", ...contract.providerCodes];
 /** Added by the shell: references to host messages, which never cross. */
 const SHELL_KEYS = { Patch: ["originals"] };
 
@@ -27,7 +29,8 @@ const union = (names) => names.map((name) => JSON.stringify(name)).join(" | ") |
 function compile(text) {
   const folder = mkdtempSync(join(tmpdir(), "epitome-types-"));
   try {
-    writeFileSync(join(folder, "index.d.ts"), declarations);
+    const isDeclaration = (file) => !/\.[^/]+$/.test(file.slice(packageFolder.length)) || file.endsWith(".d.ts");
+    cpSync(packageFolder, folder, { recursive: true, filter: isDeclaration });
     writeFileSync(join(folder, "package.json"), '{"type":"module"}');
     writeFileSync(join(folder, "contract.ts"), text);
     const config = {
@@ -77,7 +80,7 @@ function contractTypes() {
     'import type * as api from "./index.js";',
     "type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;",
     "const holds = <_T extends true>() => {};",
-    `holds<Same<api.ErrorCode, ${union([...codes, ...SHELL_CODES, ...RESERVED_CODES])}>>();`,
+    `holds<Same<api.ErrorCode, ${union([...codes, ...SHELL_CODES, ...RESERVED_CODES, ...WAITING_CODES])}>>();`,
     `holds<Same<api.Format, ${union(formats)}>>();`,
     `holds<Same<api.Tier, ${union(tiers)}>>();`,
     `holds<Same<keyof api.Policy, ${union(Object.keys(policy))}>>();`,

@@ -1,0 +1,140 @@
+// A provider: how to ask a model, with what patience, and what its requests share. Keys stay inside: neither a log nor
+// `JSON.stringify` shows what a provider was made of.
+
+import { describe, invalidOption } from "./errors.js";
+
+/** @import { ProviderFunction, ProviderLimits } from "./providers/index.d.ts" */
+
+/**
+ * What the bridge needs to know.
+ *
+ * @typedef {object} Inner
+ * @property {number} number
+ * @property {string} name
+ * @property {Record<string, unknown>} record what the core gets
+ * @property {ProviderFunction} [complete]
+ * @property {typeof fetch} [fetch]
+ * @property {(signal: AbortSignal) => Promise<string[]>} [headers] names and values in turn
+ * @property {Set<{ close(): void }>} scopes requests under way
+ * @property {boolean} isDisposed
+ */
+
+/** @type {WeakMap<Provider, Inner>} */
+const inside = new WeakMap();
+let last = 0;
+
+export class Provider {
+  /**
+   * @param {string} name
+   * @param {Pick<Inner, "complete" | "fetch" | "headers"> & { endpoint?: Record<string, unknown>, stallMs?: number }} how
+   * @param {ProviderLimits} limits
+   */
+  constructor(name, how, limits) {
+    const { endpoint, stallMs = 30_000, ...functions } = how;
+    last += 1;
+    const number = last;
+    const record = { number, name, stallMs, fetches: how.fetch !== undefined, endpoint, ...recordOf(limits) };
+    inside.set(this, { number, name, record, scopes: new Set(), isDisposed: false, ...functions });
+    Object.freeze(this);
+  }
+
+  get name() {
+    return innerOf(this).name;
+  }
+
+  dispose() {
+    const inner = innerOf(this);
+    inner.isDisposed = true;
+    for (const scope of inner.scopes) scope.close();
+  }
+}
+// For `using`, where the runtime has it.
+const { dispose } = /** @type {{ dispose?: symbol }} */ (Symbol);
+if (dispose !== undefined) Object.defineProperty(Provider.prototype, dispose, { value: Provider.prototype.dispose });
+
+/**
+ * @param {Provider} provider
+ * @returns {Inner}
+ */
+export function innerOf(provider) {
+  return /** @type {Inner} */ (inside.get(provider));
+}
+
+/**
+ * A provider that asks a function of the host.
+ *
+ * @param {ProviderFunction} complete
+ * @param {ProviderLimits & { name?: string }} [options]
+ */
+export function createProvider(complete, options) {
+  if (typeof complete !== "function") {
+    throw invalidOption("provider", `must be a function, but is ${describe(complete)}`);
+  }
+  const { name, ...limits } = checked("options", options ?? {}, ["name", ...LIMITS]);
+  return new Provider(text("name", name) ?? (complete.name || "function"), { complete }, limits);
+}
+
+// ------------------------------------------------------------------------------------------------------------ options
+
+export const LIMITS = ["window", "attempts", "timeoutMs", "concurrency", "breaker"];
+
+/**
+ * The options, if there are no others than these; without those that are `undefined` or `null`.
+ *
+ * @param {string} what
+ * @param {unknown} options
+ * @param {readonly string[]} names
+ * @returns {Record<string, any>}
+ */
+export function checked(what, options, names) {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw invalidOption(what, `must be an object, but is ${describe(options)}`);
+  }
+  for (const name of Object.keys(options)) {
+    if (!names.includes(name)) throw invalidOption(name, `is unknown; there are ${names.join(", ")}`);
+  }
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null && value !== undefined));
+}
+
+/**
+ * @param {string} option
+ * @param {unknown} value
+ */
+export function text(option, value) {
+  if (value === undefined || (typeof value === "string" && value !== "")) return value;
+  throw invalidOption(option, `must be a text, but is ${value === "" ? "empty" : describe(value)}`);
+}
+
+/**
+ * @param {string} option
+ * @param {unknown} value
+ * @param {number} least
+ */
+export function number(option, value, least) {
+  if (value === undefined || (typeof value === "number" && value >= least && value <= Number.MAX_SAFE_INTEGER)) {
+    return value;
+  }
+  throw invalidOption(option, `must be a number, ${least} or more, but is ${describe(value)}`);
+}
+
+/**
+ * @param {string} option
+ * @param {unknown} value
+ */
+export function callable(option, value) {
+  if (value === undefined || typeof value === "function") return /** @type {Function | undefined} */ (value);
+  throw invalidOption(option, `must be a function, but is ${describe(value)}`);
+}
+
+/** @param {ProviderLimits} limits */
+function recordOf({ window, attempts, timeoutMs, concurrency, breaker }) {
+  const pause = breaker === false ? { failures: 0 } : checked("breaker", breaker ?? {}, ["failures", "pauseMs"]);
+  return {
+    window: number("window", window, 1) ?? 16_000,
+    attempts: number("attempts", attempts, 1) ?? 3,
+    timeoutMs: number("timeoutMs", timeoutMs, 1),
+    concurrency: number("concurrency", concurrency, 1) ?? 8,
+    breakerFailures: number("breaker.failures", pause.failures, 0) ?? 5,
+    breakerPauseMs: number("breaker.pauseMs", pause.pauseMs, 0) ?? 30_000,
+  };
+}

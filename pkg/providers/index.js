@@ -1,0 +1,3 @@
+// Providers of one's own.
+
+export { createProvider, Provider } from "../provider.js";

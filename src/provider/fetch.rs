@@ -1,0 +1,207 @@
+//! Models behind an address, over `fetch`.
+//!
+//! Each request has an abort controller of its own; the host's signal never gets here. Redirects are not followed: a
+//! browser or runtime that follows one to another host takes along every header it does not know, keys among them.
+
+use std::ops::Deref;
+
+use gloo_net::http::{Method, RequestBuilder};
+use js_sys::{Array, Promise, Uint8Array};
+use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::RequestRedirect;
+
+use crate::provider::wire::{Endpoint, Head, Outgoing, Reader};
+use crate::provider::{Answer, ErrorClass, Pending, Progress, Provider, ProviderError, Request, Runtime};
+use crate::redact::Redaction;
+use crate::wasm::session::host::{Host, Rejection, Response, Scope, fetch_globally};
+
+/// A model behind an address.
+pub(crate) struct Fetch<'r> {
+    pub host: Host,
+    pub runtime: &'r dyn Runtime,
+    pub name: String,
+    /// Which of the call's providers it is, for the shell.
+    pub at: usize,
+    pub endpoint: Endpoint,
+    /// Whether the host brings its own `fetch`.
+    pub custom: bool,
+    /// Longest silence within an answer, milliseconds.
+    pub stall_ms: f64,
+}
+
+impl Provider for Fetch<'_> {
+    fn complete<'p>(&'p self, request: &'p Request) -> Pending<'p> {
+        Box::pin(async move {
+            let mut secrets = Vec::new();
+            let answer = self.exchange(request, &mut secrets).await;
+            answer.map_err(|error| without(error, secrets))
+        })
+    }
+}
+
+impl Fetch<'_> {
+    /// One request and its answer. `secrets` becomes what must not be in an error.
+    async fn exchange(&self, request: &Request, secrets: &mut Vec<String>) -> Result<Answer, ProviderError> {
+        let scope = Open::new(&self.host);
+        scope.limit(f64::from(request.timeout_ms));
+        let Outgoing { url, headers, body } = self.endpoint.outgoing(request);
+        secrets.extend(self.endpoint.query.iter().map(|(_, value)| value.clone()));
+        let of_host: Array = settled(scope.headers(self.at)).await?.unchecked_into();
+        let of_host: Vec<String> = of_host.iter().filter_map(|text| text.as_string()).collect();
+        for value in of_host.iter().skip(1).step_by(2) {
+            // `Bearer key`: either may turn up alone.
+            secrets.extend(value.split(' ').map(str::to_owned));
+            secrets.push(value.clone());
+        }
+        let headers = merged(&headers, &of_host);
+        let promise = if self.custom {
+            let flat = headers.iter().flat_map(|(name, value)| [name, value]).map(JsValue::from);
+            scope.fetch(self.at, &url, flat.collect(), &body)
+        } else {
+            send(&scope, &url, &headers, &body)?
+        };
+        let response: Response = settled(promise).await?.unchecked_into();
+        self.read(&scope, &response, request).await
+    }
+
+    async fn read(&self, scope: &Scope, response: &Response, request: &Request) -> Result<Answer, ProviderError> {
+        let status = response.status();
+        if status == 0 || (300..400).contains(&status) {
+            return Err(redirected(&response.header("location")));
+        }
+        let [kind, after, after_ms] =
+            ["content-type", "retry-after", "retry-after-ms"].map(|name| response.header(name));
+        let given = |text: &'_ str| !text.is_empty();
+        let mut reader = Reader::new(
+            self.endpoint.wire,
+            &Head {
+                status,
+                content_type: &kind,
+                retry_after: Some(after.as_str()).filter(|text| given(text)),
+                retry_after_ms: Some(after_ms.as_str()).filter(|text| given(text)),
+                now_ms: self.host.now(),
+            },
+        );
+        let mut characters = 0;
+        while !reader.is_complete() {
+            let chunk = settled(scope.read(response, self.stall_ms)).await?;
+            if chunk.is_undefined() {
+                break;
+            }
+            let more = reader.push(&chunk.unchecked_into::<Uint8Array>().to_vec())?;
+            if more > 0 {
+                characters += more;
+                self.runtime.progress(&Progress::Text { provider: &self.name, purpose: request.purpose, characters });
+            }
+        }
+        reader.finish()
+    }
+}
+
+/// Ours, and those of the host, which win.
+fn merged(ours: &[(&str, String)], of_host: &[String]) -> Vec<(String, String)> {
+    let mut merged: Vec<(String, String)> =
+        ours.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let mut rest = of_host.iter();
+    while let (Some(name), Some(value)) = (rest.next(), rest.next()) {
+        merged.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        merged.push((name.clone(), value.clone()));
+    }
+    merged
+}
+
+/// Sends a request through the global `fetch`.
+fn send(scope: &Scope, url: &str, headers: &[(String, String)], body: &str) -> Result<Promise, ProviderError> {
+    let mut request = RequestBuilder::new(url)
+        .method(Method::POST)
+        .redirect(RequestRedirect::Manual)
+        .abort_signal(Some(&scope.signal()));
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let request: web_sys::Request = request
+        .body(body)
+        .map_err(|error| ProviderError::new(ErrorClass::BadRequest, format!("the request cannot be made: {error}")))?
+        .into();
+    // Not gloo's own `send`: it panics where a promise was rejected with something else than an error.
+    Ok(match fetch_globally(&request) {
+        Ok(promise) => scope.sent(url, promise, false),
+        Err(thrown) => scope.sent(url, thrown, true),
+    })
+}
+
+fn redirected(location: &str) -> ProviderError {
+    let to = if location.is_empty() { "elsewhere".to_owned() } else { format!("to {}", without_query(location)) };
+    let message = format!("the address redirects {to}; that is not followed: give the final address as `baseUrl`");
+    ProviderError::new(ErrorClass::BadRequest, message)
+}
+
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// An error without the host's keys, also where a service repeats one.
+fn without(mut error: ProviderError, mut secrets: Vec<String>) -> ProviderError {
+    secrets.retain(|secret| secret.len() >= 6);
+    let redaction = Redaction { literals: secrets, ..Redaction::default() };
+    error.message = redaction.apply(&error.message).into_owned();
+    error
+}
+
+/// A scope that is closed when nobody waits any more.
+pub(crate) struct Open(Scope);
+
+impl Open {
+    pub(crate) fn new(host: &Host) -> Self {
+        Self(host.scope())
+    }
+}
+
+impl Deref for Open {
+    type Target = Scope;
+
+    fn deref(&self) -> &Scope {
+        &self.0
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// What a promise of a scope comes to.
+pub(crate) async fn settled(promise: Promise) -> Result<JsValue, ProviderError> {
+    JsFuture::from(promise).await.map_err(|rejection| failure(&rejection.unchecked_into()))
+}
+
+fn failure(rejection: &Rejection) -> ProviderError {
+    let message = rejection.message();
+    let class = match rejection.kind().as_str() {
+        "timeout" | "stall" => ErrorClass::Timeout,
+        "aborted" => ErrorClass::Aborted,
+        "opaque" => ErrorClass::Opaque,
+        "malformed" => ErrorClass::Malformed,
+        "option" => ErrorClass::BadRequest,
+        "error" => return of_host(rejection, &message),
+        _ => ErrorClass::Network,
+    };
+    ProviderError::new(class, message)
+}
+
+/// What a function of the host threw; SDKs put the status and the headers of the service into their errors.
+fn of_host(rejection: &Rejection, message: &str) -> ProviderError {
+    let status = Some(rejection.rejected_status()).filter(|status| *status > 0);
+    let error = ProviderError::from_response(status, message);
+    let class =
+        if status.is_none() && error.class == ErrorClass::Network { ErrorClass::Unavailable } else { error.class };
+    let retry_after_ms = error.retry_after_ms.or_else(|| {
+        let seconds: f64 = rejection.retry_after().trim().parse().ok()?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of a float stays in range")]
+        let ms = (seconds * 1_000.0) as u64;
+        Some(ms)
+    });
+    without(ProviderError { class, retry_after_ms, ..error }, Vec::new())
+}

@@ -1,0 +1,7 @@
+//! What only the module `epitome/session` has: calls that wait for somebody.
+
+mod compact;
+mod events;
+pub(crate) mod host;
+mod models;
+mod tasks;
