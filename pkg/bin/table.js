@@ -207,18 +207,26 @@ function cellsOf({ fate, from, messages, before, after }) {
   ];
 }
 
+/** @param {NonNullable<import("../index.d.ts").Report["models"]>} models */
+function asked({ requests, inputTokens, outputTokens }) {
+  const many = `${number(requests)} request${requests === 1 ? "" : "s"} to the model`;
+  const isCounted = inputTokens + outputTokens > 0;
+  return isCounted ? `${many}: ${number(inputTokens)} tokens read, ${number(outputTokens)} written` : many;
+}
+
 /**
  * @param {Outcome} outcome
  * @param {Row[]} rows
  */
 function totals({ report }, rows) {
-  const { before, after, limit, messagesBefore, messagesAfter, overhead, repairs, warnings } = report;
+  const { before, after, limit, messagesBefore, messagesAfter, models, overhead, repairs, warnings } = report;
   const share = Math.round((after / limit) * 100);
   const counts = counted(rows, CHANGES);
   const beside = overhead > 0 ? `, ${number(overhead)} of them system and tools` : "";
   return [
     `${bold(`${number(before)} -> ${number(after)} tokens`)} (${share} % of the limit ${number(limit)}${beside})`,
     `${messagesBefore} -> ${messagesAfter} messages${counts.length === 0 ? ", nothing changed" : `: ${counts.join(", ")}`}`,
+    ...(models === undefined ? [] : [asked(models)]),
     ...repairs.map((repair) => `repaired: message ${repair.index}: ${printable(repair.message)} (${repair.rule})`),
     ...warnings.map((warning) => `note: ${printable(warning.message)}`),
   ];

@@ -5,8 +5,9 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 
+import { spawnServer } from "../provider-server/server.mjs";
 import { conversation, epitome, limitFor, packageFolder, payload, root, user } from "./support.mjs";
 
 const { countTokens, fit, validate } = epitome;
@@ -42,6 +43,84 @@ function file(name, content) {
   writeFileSync(path, typeof content === "string" || content instanceof Uint8Array ? content : JSON.stringify(content));
   return path;
 }
+
+describe("epitome compact", () => {
+  const agent = join(root, "tests/data/coding-agent.json");
+  const small = ["compact", "--budget", "6%"];
+  let server;
+  before(async () => {
+    // A process of its own: `run` blocks this one.
+    server = await spawnServer();
+  });
+  after(() => server.close());
+  const asking = (fault, ...more) => [...small, "--provider", `${server.url}/${fault}/v1`, "--model", "test", ...more];
+  const key = { EPITOME_API_KEY: "test-key" };
+
+  test("asks a model for the summaries", () => {
+    const { status, stdout } = run([...asking("ok"), agent], "", key);
+    assert.equal(status, 0);
+    assert.match(stdout, /\d+ requests to the model: [\d,]+ tokens read, [\d,]+ written/);
+    const [{ messages, report }] = run([...asking("ok"), "--json", agent], "", key).json();
+    assert.ok(report.models.requests > 3);
+    assert.ok(report.after <= report.limit);
+    assert.deepEqual(validate(messages), []);
+  });
+
+  for (const [api, path] of [
+    ["openai-responses", "/v1"],
+    ["anthropic", ""],
+    ["gemini", "/v1beta"],
+    ["ollama", ""],
+  ]) {
+    test(`speaks ${api}`, () => {
+      const address = ["--provider", `${server.url}/ok${path}`, "--model", "test", "--api", api];
+      const [{ report }] = run([...small, ...address, "--json", agent], "", key).json();
+      assert.ok(report.models.requests > 3 && report.models.outputTokens > 0);
+      assert.deepEqual(
+        report.warnings.filter(({ code }) => code.startsWith("provider_")),
+        [],
+      );
+    });
+  }
+
+  test("says in the end what was wrong with the model, and answers all the same", () => {
+    const { status, stdout } = run([...asking("s401"), agent], "", key);
+    assert.equal(status, 0);
+    assert.match(stdout, /note: the key is missing or wrong \(status 401\)/);
+    const gone = run([...small, "--provider", "http://127.0.0.1:9/v1", "--model", "m", "--timeout", "5", agent]);
+    assert.match(gone.stdout, /note: no connection to http:\/\/127\.0\.0\.1:9/);
+  });
+
+  test("is fit without a provider", () => {
+    const [, ...rest] = small;
+    assert.equal(run([...small, "--json", agent]).stdout, run(["fit", ...rest, "--json", agent]).stdout);
+  });
+
+  test("takes the key from the environment alone", () => {
+    const other = run([...asking("ok", "--key-env", "MY_KEY"), agent], "", { MY_KEY: "test-key" });
+    assert.doesNotMatch(other.stdout, /note: the key/);
+    assert.match(
+      run([...asking("ok"), agent], "", { EPITOME_API_KEY: "" }).stdout,
+      /note: the key is missing or wrong/,
+    );
+  });
+
+  test("explains wrong usage", () => {
+    for (const [args, pattern] of [
+      [[...small, "--provider", "http://x/v1", agent], /--provider needs --model/],
+      [[...small, "--model", "m", agent], /--model needs --provider/],
+      [[...small, "--provider", "x y", "--model", "m", agent], /--provider: is not an address: "x y"/],
+      [asking("ok", "--api", "cohere", agent), /--api cohere: must be one of openai-chat/],
+      [asking("ok", "--key-env", "NO_SUCH_KEY", agent), /--key-env NO_SUCH_KEY: there is no such variable/],
+      [asking("ok", "--window", "big", agent), /--window big/],
+      [["fit", "--budget", "9", "--provider", "http://x", agent], /--provider belongs to compact/],
+    ]) {
+      const { status, stderr } = run(args);
+      assert.equal(status, 2, stderr);
+      assert.match(stderr, pattern);
+    }
+  });
+});
 
 describe("epitome fit", () => {
   test("prints a table by default", () => {

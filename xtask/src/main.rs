@@ -26,7 +26,10 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 Usage: cargo xtask <command>
 
-  start [--port N] [--once]     build everything, show a demo in the terminal, serve the web page
+  start [--port N] [--once] [--provider URL [--model NAME]]
+                                build everything, show a demo in the terminal, serve the web page; with a
+                                provider (any OpenAI-compatible service) both use it for summaries, its key
+                                is in EPITOME_API_KEY
   test [--full] [--only NAMES] [--from NAME] [--no-browser]
                                 run every suite; --full adds Firefox, WebKit and large case counts,
                                 --no-browser skips what needs a browser and counts it as skipped
@@ -85,6 +88,10 @@ fn start_options(mut arguments: Arguments) -> Result<demo::Options> {
         match argument.as_str() {
             "--port" => options.port = Some(arguments.value("--port")?.parse()?),
             "--once" => options.once = true,
+            // As in `cargo xtask start -- --provider ...`.
+            "--" => {}
+            "--provider" => options.provider = Some(arguments.value("--provider")?),
+            "--model" => options.model = Some(arguments.value("--model")?),
             _ => return unknown_option("start", &argument),
         }
     }

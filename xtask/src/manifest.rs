@@ -57,6 +57,8 @@ pub struct TrapPackage {
 pub struct Demo {
     /// Arguments of the package's command line program.
     pub command: Vec<String>,
+    /// The same where a model is asked, which is added.
+    pub command_with_model: Vec<String>,
     pub page: PathBuf,
     pub page_out: PathBuf,
     pub port: u16,
