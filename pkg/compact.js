@@ -4,6 +4,7 @@ import { fitOptions, result } from "./answers.js";
 import { completed, requestOf } from "./calls.js";
 import { describe, invalidOption } from "./errors.js";
 import { createProvider, innerOf, Provider } from "./provider.js";
+import { shownTo } from "./shown.js";
 import { run } from "./task.js";
 
 /** @import { CompactOptions, FitResult } from "./index.d.ts" */
@@ -11,7 +12,16 @@ import { run } from "./task.js";
 /** @import { SessionInstance } from "./task.js" */
 
 /** What `compact` takes beside the options of `fit`. */
-const MORE = ["provider", "instructions", "onProviderError", "onProgress", "signal", "timeoutMs", "redact"];
+const MORE = [
+  "provider",
+  "instructions",
+  "onProviderError",
+  "onProgress",
+  "signal",
+  "timeoutMs",
+  "redact",
+  "cachedPrefix",
+];
 const ROLES = ["summary", "toolPair", "goal"];
 
 /** Providers made of bare functions, so that what their requests share lasts as long as they do. */
@@ -50,14 +60,20 @@ export function compactionOn(instance) {
     const { providers, lists } = providersOf(more.provider);
     for (const provider of providers) forget?.(provider);
     const inner = providers.map(innerOf);
-    const hooks = { onProgress: more.onProgress, redact: more.redact };
+    const { onProgress, redact, cachedPrefix } = more;
+    const hooks = {
+      onProgress,
+      redact,
+      ...(cachedPrefix && { shown: shownTo(/** @type {readonly object[]} */ (messages), checked) }),
+    };
     const { writer, write, counter } = requestOf(messages, checked, {
       ...lists,
       providers: inner.map(({ record }) => record),
       instructions: more.instructions,
       throws: more.onProviderError === "throw",
       timeoutMs: more.timeoutMs,
-      redacts: more.redact !== undefined,
+      redacts: redact !== undefined,
+      cachedPrefix,
     });
     const task = run(instance, inner, hooks, more.signal, (host) =>
       writer.send(write, (length) => instance.call((glue) => glue.compact(length, counter.host, host))),
@@ -73,7 +89,7 @@ function split(options) {
   /** @type {any} */
   const rest = {};
   for (const [name, value] of Object.entries(options)) (MORE.includes(name) ? more : rest)[name] = value;
-  const { instructions, onProviderError, onProgress, redact, signal, timeoutMs } = more;
+  const { instructions, onProviderError, onProgress, redact, signal, timeoutMs, cachedPrefix } = more;
   if (instructions !== undefined && typeof instructions !== "string") {
     throw invalidOption("instructions", `must be a text, but is ${describe(instructions)}`);
   }
@@ -87,6 +103,9 @@ function split(options) {
   }
   if (signal !== undefined && typeof signal?.addEventListener !== "function") {
     throw invalidOption("signal", `must be an AbortSignal, but is ${describe(signal)}`);
+  }
+  if (cachedPrefix !== undefined && typeof cachedPrefix !== "boolean") {
+    throw invalidOption("cachedPrefix", `must be true or false, but is ${describe(cachedPrefix)}`);
   }
   if (timeoutMs !== undefined && !(typeof timeoutMs === "number" && timeoutMs > 0)) {
     throw invalidOption("timeoutMs", "must be a number of milliseconds, above 0");

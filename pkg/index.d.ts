@@ -169,6 +169,13 @@ export interface CompactOptions<M extends object = object> extends FitOptions<M>
   readonly signal?: Signal | undefined;
   /** After so many milliseconds no model is asked any more, and none is waited for. */
   readonly timeoutMs?: number | undefined;
+  /**
+   * Ask the chat's own model behind the chat as it was sent to it, so that its prompt cache serves most of each request:
+   * for `openai` endpoints with the chat's model and key. `system` and `tools` must be what the chat sends. Each summary
+   * then costs the chat up to there at the price of cached input, instead of what it stands for at full price; the model
+   * reads everything in its place; nothing is redacted, since that would change the prefix. Default false.
+   */
+  readonly cachedPrefix?: boolean | undefined;
   /** Takes out of a text what must not reach a model, after `policy.redact` has been applied. */
   readonly redact?: ((text: string) => string) | undefined;
 }

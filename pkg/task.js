@@ -11,7 +11,7 @@ import { failed, isOurs, rejectionOf } from "./rejection.js";
 /** @import { Rejection } from "./rejection.js" */
 
 /** @typedef {Instance<typeof import("./wasm/session.js")>} SessionInstance */
-/** @typedef {{ onProgress?: (event: ProgressEvent) => void, redact?: (text: string) => string }} Hooks */
+/** @typedef {{ onProgress?: (event: ProgressEvent) => void, redact?: (text: string) => string, shown?: (messages: number) => (string | null)[] }} Hooks */
 
 /** Longest wait that a timer can be set for, ms. */
 const LONGEST = 2 ** 31 - 1;
@@ -178,6 +178,11 @@ export class Task {
     return "";
   }
 
+  /** @param {number} messages */
+  shown(messages) {
+    return this.hooks.shown?.(messages) ?? [null, null];
+  }
+
   scope() {
     return new Scope(this);
   }
@@ -202,6 +207,8 @@ class Scope {
     this.provider = undefined;
     /** @private @type {Reading | undefined} */
     this.reading = undefined;
+    /** @private @type {Request | undefined} */
+    this.request = undefined;
   }
 
   get signal() {
@@ -247,10 +254,13 @@ class Scope {
 
   /**
    * @param {string} url
+   * @param {Request} request
    * @param {unknown} promise
    * @param {boolean} threw
    */
-  sent(url, promise, threw) {
+  sent(url, request, promise, threw) {
+    // In Node.js a request that was collected can no longer be aborted, so it is held as long as it may have to be.
+    this.request = request;
     return this.bound(
       async () => {
         if (threw) throw promise;
@@ -312,6 +322,7 @@ class Scope {
     this.timers.clear();
     this.pending?.(rejection);
     this.controller.abort();
+    this.request = undefined;
     this.reading?.cancel();
   }
 

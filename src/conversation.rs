@@ -845,6 +845,7 @@ impl Conversation<'_> {
                 guidelines: (!guidelines.is_empty()).then_some(guidelines),
                 instructions: self.options.instructions.as_deref(),
                 knowledge: self.state.knowledge.entries.iter().map(|entry| entry.text.clone()).collect(),
+                ..Wishes::default()
             };
             if pass.asks() && worth {
                 written = summarize::redraft(&mut ladder, &self.transcript, self.counter, &calls, &wishes).await?;

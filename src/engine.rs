@@ -13,13 +13,13 @@ use crate::ladder::Ladder;
 use crate::message::{ContentHash, Message, Part};
 use crate::options::FitOptions;
 use crate::policy::Policy;
-use crate::provider::Calls;
+use crate::provider::{Calls, Shown};
 use crate::prune::Aim;
 use crate::prune::subgoal::Subgoals;
 use crate::summarize::{Wishes, redraft};
 use crate::tokens::{TokenCounter, message_tokens, probe};
 use crate::transcript::{
-    Change, Edit, Inserted, Layout, LayoutItem, Patch, Plan, RECORD_VERSION, Recipe, RecipeItem, Repair, Report,
+    Change, Edit, Inserted, Layout, LayoutItem, Patch, Plan, RECORD_VERSION, Recipe, RecipeItem, Repair, Report, Slot,
     SlotEdit, SourceMark, Span, Stand, Standing, Summary, Tier, Transcript, ViewMark, Violation, Warning,
 };
 use crate::value::Value;
@@ -70,15 +70,51 @@ pub(crate) async fn compact(
     options: &FitOptions,
     counter: &dyn TokenCounter,
     calls: &Calls<'_>,
-    wishes: &Wishes<'_>,
+    mut wishes: Wishes<'_>,
+    cached_prefix: bool,
 ) -> Boxed<Outcome> {
     let begun = begin(input, options, counter)?;
     let (mut ladder, seen) = begun.ladder(options, counter)?;
+    if cached_prefix {
+        wishes.shown = shown(&begun, &ladder.standing);
+    }
     let goal = options.budget.goal(begun.limit, ladder.standing.total, &options.policy);
     let (tier, target) = ladder.descend(goal, begun.limit, begun.overhead, &begun.aim(options))?;
-    let written = redraft(&mut ladder, &begun.transcript, counter, calls, wishes).await?;
+    let written = redraft(&mut ladder, &begun.transcript, counter, calls, &wishes).await?;
     ladder.fill(target);
     Ok(begun.conclude(&ladder, tier, seen.as_ref(), written.warnings))
+}
+
+/// By slot, how much of what the model saw last ends with it. Nothing where the messages had to be mended: then nobody
+/// knows what it saw.
+fn shown(begun: &Begun<'_, '_>, standing: &Standing<'_>) -> Vec<Shown> {
+    let transcript = &begun.transcript;
+    if !transcript.repairs.is_empty() {
+        return Vec::new();
+    }
+    let mut so_far = Shown { messages: 0, tokens: begun.overhead };
+    let mut stands = standing.stands.iter().peekable();
+    let mut shown = Vec::with_capacity(transcript.slots.len());
+    for at in 0..transcript.slots.len() {
+        while let Some(stand) = stands.next_if(|stand| stand.run.start <= at) {
+            so_far.messages += 1;
+            so_far.tokens += stand.tokens;
+        }
+        if !standing.is_hidden(at) {
+            so_far.messages += 1;
+            so_far.tokens += standing.tokens(transcript, at);
+        }
+        shown.push(so_far);
+    }
+    // A pin or another policy may have kept an edit of `previous` from being done again.
+    if let Some(patch) = begun.previous {
+        let source = |slot: &Slot<'_>| slot.source.is_some_and(|source| source < patch.source.messages);
+        let covered = transcript.slots.iter().rposition(source).and_then(|last| shown.get(last));
+        if covered.is_some_and(|covered| covered.messages != patch.view.messages) {
+            return Vec::new();
+        }
+    }
+    shown
 }
 
 /// A history that was read, and what it is measured against.

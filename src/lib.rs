@@ -121,13 +121,24 @@ pub struct CompactOptions<'p> {
     /// Whether a failure of a model is an error. If not (the default), the summary that was made without one stays, and
     /// a warning says what happened.
     pub fails_with_provider: bool,
+    /// Ask the chat's own model behind the chat as it was sent to it, so that its prompt cache serves most of the request:
+    /// for providers that [can](Provider::reads_prefix). Costs the whole prefix, at the price of cached input, for each
+    /// summary, instead of what is summarised at full price; the model reads everything in its place; and nothing is
+    /// redacted, since that would change the prefix, and the model has seen it.
+    pub cached_prefix: bool,
 }
 
 impl<'p> CompactOptions<'p> {
     /// Defaults, with a hard limit of `tokens`.
     #[must_use]
     pub fn new(tokens: u64, providers: Providers<'p>) -> Self {
-        Self { fit: FitOptions::new(tokens), providers, instructions: None, fails_with_provider: false }
+        Self {
+            fit: FitOptions::new(tokens),
+            providers,
+            instructions: None,
+            fails_with_provider: false,
+            cached_prefix: false,
+        }
     }
 }
 
@@ -150,7 +161,7 @@ pub(crate) async fn compacted(
 ) -> error::Boxed<engine::Outcome> {
     let calls = provider::Calls::new(&options.fit.policy, options.providers, counter);
     let wishes = summarize::Wishes { instructions: options.instructions.as_deref(), ..summarize::Wishes::default() };
-    let mut outcome = engine::compact(input, &options.fit, counter, &calls, &wishes).await?;
+    let mut outcome = engine::compact(input, &options.fit, counter, &calls, wishes, options.cached_prefix).await?;
     if options.fails_with_provider
         && let Some(failure) = calls.failures().into_iter().next()
     {

@@ -330,6 +330,7 @@ fn run(case: &Case, given: &Messages, model: &Scripted, fails: bool) -> Result<F
         providers: Providers::all(model),
         instructions: None,
         fails_with_provider: fails,
+        cached_prefix: false,
     };
     block_on(compact(given, &options, &Heuristic))
 }

@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use crate::error::{Boxed, Error};
 use crate::policy::Policy;
-use crate::provider::{ErrorClass, ProviderError, Providers, Purpose, Request, RequestMessage, Stop, Usage};
+use crate::provider::{ErrorClass, Provider, ProviderError, Providers, Purpose, Request, RequestMessage, Stop, Usage};
 use crate::tokens::{TokenCounter, prose, suffix_within};
 use crate::transcript::ModelUse;
 
@@ -23,6 +23,14 @@ pub(crate) struct Calls<'p> {
     aborted: Cell<bool>,
     /// The failures that were met, the first of each class.
     failures: RefCell<Vec<ProviderError>>,
+}
+
+/// A beginning of what the chat's own model was sent last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub messages: usize,
+    /// Its size, what is sent beside the messages included.
+    pub tokens: u64,
 }
 
 /// Why there is no text.
@@ -83,6 +91,11 @@ impl<'p> Calls<'p> {
         text.get(suffix_within(self.counter, text, most, prose(most))..).unwrap_or_default()
     }
 
+    /// Whether the model for a purpose can be asked behind the beginning of the chat.
+    pub(crate) fn reads_prefix(&self, purpose: Purpose) -> bool {
+        self.providers.of(purpose).is_some_and(Provider::reads_prefix)
+    }
+
     /// What the model for a purpose reads and writes, tokens; `None` without one.
     pub(crate) fn window(&self, purpose: Purpose) -> Option<u64> {
         Some(self.providers.of(purpose)?.window().max(1))
@@ -98,12 +111,23 @@ impl<'p> Calls<'p> {
         prompt: String,
         max_tokens: u64,
     ) -> Boxed<std::result::Result<String, NoText>> {
+        self.ask_after(None, purpose, prompt, max_tokens).await
+    }
+
+    /// The same behind the beginning of the chat, for a provider that reads it.
+    pub(crate) async fn ask_after(
+        &self,
+        shown: Option<Shown>,
+        purpose: Purpose,
+        prompt: String,
+        max_tokens: u64,
+    ) -> Boxed<std::result::Result<String, NoText>> {
         if self.aborted.get() {
             return Err(Box::new(Error::Aborted));
         }
         let Some(provider) = self.providers.of(purpose) else { return Ok(Err(NoText::NotAsked)) };
         // What would not fit is not sent: every caller keeps to the window, this holds them to it.
-        let tokens = u64::from(self.counter.count(&prompt));
+        let tokens = u64::from(self.counter.count(&prompt)) + shown.map_or(0, |shown| shown.tokens);
         if self.made.get() >= self.policy.max_provider_calls || tokens.saturating_add(max_tokens) > provider.window() {
             return Ok(Err(NoText::NotAsked));
         }
@@ -113,7 +137,8 @@ impl<'p> Calls<'p> {
             _ => self.policy.llm_timeout_ms,
         };
         let messages = vec![RequestMessage { role: "user".to_owned(), content: prompt }];
-        let request = Request { purpose, messages, tokens, max_tokens, timeout_ms };
+        let prefix = shown.map(|shown| shown.messages);
+        let request = Request { purpose, messages, tokens, max_tokens, timeout_ms, prefix };
         let result = provider.complete(&request).await;
         if let Some(usage) = result.as_ref().ok().and_then(|answer| answer.usage) {
             let Usage { input_tokens, output_tokens } = self.usage.get();

@@ -25,12 +25,16 @@ const GAP: usize = 100;
 /// The error code that leaves no doubt, whatever else is said.
 const CODE: &str = "context length exceeded";
 
+/// vLLM's answer when the prompt leaves no room at all: it speaks of the limit on the answer, which has become negative.
+const NO_ROOM: &str = "max tokens must be at least 1 got -";
+
 /// What says that the request is too large for the model, in lower case without punctuation. `*` stands for a few words
 /// in between.
 const PHRASES: &[&str] = &[
     // zeph's six.
     "maximum number of tokens",
     CODE,
+    NO_ROOM,
     "maximum context length",
     "prompt is too long",
     "input too long",
@@ -47,8 +51,13 @@ const PHRASES: &[&str] = &[
     "context overflow",
     "greater than the context length",
     "longer than the context",
+    "longer than*context length",
     "larger than the context",
     "does not fit*context",
+    "n keep*n ctx",
+    "tokens but the configured context size",
+    "contextsizeexceeded",
+    "contextwindowsizeexceeded",
     "reduce the length of the messages",
     "reduce the length of the prompt",
     "reduce the length of the input",
@@ -77,6 +86,20 @@ const PHRASES: &[&str] = &[
     "range of input length should be",
     "prompt tokens*must be less than max seq len",
     "input tokens*cannot exceed",
+    "exceed max message tokens",
+    "prompt exceeds the length limit",
+    "tokens in request more than max tokens allowed",
+    "length of all messages is too long",
+    "too many input tokens",
+    // vLLM.
+    "prompt*longer than the maximum model length",
+    "prompt*exceeds the max model len",
+    "prompt*is too long and exceeds limit",
+    "too long to fit into the model",
+    // Models in a browser, GitHub Models.
+    "input is too large",
+    "request body too large",
+    "tokens limit reached",
     // Text Generation Inference and what is built on it.
     "inputs tokens + max new tokens must be",
     "inputs must have less than",
@@ -116,6 +139,14 @@ const BEFORE_LIMIT: &[&str] = &[
     "context limit",
     "supports up to",
     "model token limit",
+    "maximum model length",
+    "max model len",
+    "allowed input length",
+    "configured limit",
+    "window limit",
+    "window size",
+    "exceeds limit of",
+    "max size",
     "max seq len",
     "tokens limit",
     "max new tokens must be",
@@ -132,17 +163,26 @@ const BEFORE_LIMIT: &[&str] = &[
 /// What stands right before the size of the request.
 const BEFORE_ACTUAL: &[&str] = &[
     "for a total of",
+    "requested a total of",
     "resulted in",
     "requested tokens",
     "requested",
     "request contains",
     "prompt contains",
+    "prompt has",
     "request has",
     "token count",
     "prompt is too long",
     "n prompt tokens",
     "prompt tokens",
     "input tokens",
+    "output tokens",
+    "prompt length",
+    "total length",
+    "input length",
+    "input prompt",
+    "the input",
+    "n keep",
     "current length is",
     "received",
     "request",
@@ -158,7 +198,7 @@ pub(crate) fn overflow(status: Option<u16>, message: &str) -> Option<Overflow> {
     if status == Some(413) && text.trim_ascii().is_empty() {
         return Some(Overflow::default());
     }
-    let certain = find(&text, CODE).is_some();
+    let certain = any(&text, &[CODE, NO_ROOM]);
     if !certain && (status == Some(429) || any(&text, OTHERWISE)) {
         return None;
     }
@@ -455,6 +495,86 @@ mod tests {
         (400, "the number of input tokens 5000 cannot exceed the total tokens limit 4096 for this model", 4_096, 5_000),
         (0, "litellm.ContextWindowExceededError: VertexAIException BadRequestError", 0, 0),
         (400, "maximum context length 4096 tokens (5000 requested)", 4_096, 5_000),
+        // OpenAI Responses, and its newer models.
+        (
+            400,
+            r#"{"error":{"message":"Your input exceeds the context window of this model. Please adjust your input and try again.","type":"invalid_request_error","param":"input","code":"context_length_exceeded"}}"#,
+            0,
+            0,
+        ),
+        (
+            400,
+            "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 315893 tokens. Please reduce the length of the messages.",
+            272_000,
+            315_893,
+        ),
+        // OpenRouter, passing on what another service says.
+        (
+            400,
+            "Provider returned error: This model's maximum context length is 65536 tokens. However, you requested 71253 tokens (67157 in the messages, 4096 in the completion). Please reduce the length of the messages or completion.",
+            65_536,
+            71_253,
+        ),
+        // LM Studio.
+        (
+            400,
+            "The number of tokens to keep from the initial prompt is greater than the context length (n_keep: 5000>= n_ctx: 4096). Try to load the model with a larger context length, or provide a shorter input",
+            4_096,
+            5_000,
+        ),
+        (400, "Cannot truncate prompt with n_keep (15028) >= n_ctx (7424)", 7_424, 15_028),
+        (
+            500,
+            "Reached context length of 4096 tokens with model (arch: llama) that does not currently support mid-generation context overflow. Try reloading with a larger context length or shortening the prompt/chat.",
+            4_096,
+            0,
+        ),
+        // SGLang and vLLM.
+        (400, "The input (40961 tokens) is longer than the model's context length (40960 tokens).", 40_960, 40_961),
+        (
+            400,
+            "Requested token count exceeds the model's maximum context length of 40960 tokens. You requested a total of 45000 tokens: 37000 tokens from the input messages and 8000 tokens for the completion.",
+            40_960,
+            45_000,
+        ),
+        (
+            400,
+            "The decoder prompt (length 5000) is longer than the maximum model length of 4096. Make sure that `max_model_len` is no smaller than the number of text tokens.",
+            4_096,
+            5_000,
+        ),
+        (400, "Input prompt (9001 tokens) is too long and exceeds limit of 8192", 8_192, 9_001),
+        (400, "The prompt (total length 9001) is too long to fit into the model (context length 8192).", 8_192, 9_001),
+        (400, "Input length (8300) exceeds model's maximum context length (8192).", 8_192, 8_300),
+        (400, "max_tokens must be at least 1, got -904.", 0, 0),
+        (400, "The engine prompt length 9001 exceeds the max_model_len 8192. Please reduce prompt.", 8_192, 9_001),
+        (400, "Prompt has 70000 tokens, but the configured context size is 65536 tokens", 65_536, 70_000),
+        (400, "Input length 300000 exceeds the maximum allowed input length of 262144 tokens.", 262_144, 300_000),
+        (400, "The total length of all messages is too long.", 0, 0),
+        // llama.cpp, in the middle of an answer.
+        (500, r#"{"error":{"code":500,"message":"Context size has been exceeded.","type":"server_error"}}"#, 0, 0),
+        // GitHub Models, Workers AI, Volcengine.
+        (
+            413,
+            r#"{"error":{"code":"tokens_limit_reached","message":"Request body too large for gpt-4o model. Max size: 8000 tokens."}}"#,
+            8_000,
+            0,
+        ),
+        (
+            400,
+            "AiError: 5021: The estimated number of input and maximum output tokens (26158) exceeded this model context window limit (24000).",
+            24_000,
+            26_158,
+        ),
+        (400, "Total tokens of image and text exceed max message tokens.", 0, 0),
+        // Models in the browser.
+        (
+            0,
+            "ContextWindowSizeExceededError: Prompt tokens exceed context window size: number of prompt tokens: 5000; context window size: 4096. Consider shortening the prompt.",
+            4_096,
+            5_000,
+        ),
+        (0, "The input is too large.", 0, 0),
         // The status alone, and with a page of the proxy.
         (413, "", 0, 0),
         (413, "  \n", 0, 0),
@@ -519,6 +639,25 @@ mod tests {
         (400, "image exceeds 5 MB maximum: 6291456 bytes > 5242880 bytes"),
         (404, "The model `gpt-9` does not exist or you do not have access to it."),
         (400, "context_length must be a positive integer"),
+        (400, "max_tokens must be at least 1, got 0."),
+        (429, "Input tokens per minute exceed the configured limit of 272000 tokens. Please try again in 2 s."),
+        (400, "The answer is longer than the caller wants, see the documentation of max_tokens"),
+        (
+            400,
+            "This endpoint's maximum number of output tokens is 8192. However, you requested 10000 as max_tokens. Please lower it.",
+        ),
+        (
+            402,
+            "This request requires more credits, or fewer max_tokens. You requested up to 4096 tokens, but can only afford 1200.",
+        ),
+        (404, "No endpoints found that can handle the requested parameters"),
+        (404, "model \"llama9\" not found, try pulling it first"),
+        (500, "llama runner process has terminated: cudaMalloc failed: out of memory"),
+        (500, "model requires more system memory (9.6 GiB) than is available (5.6 GiB)"),
+        (500, "Model unloaded while the request was waiting"),
+        (503, r#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#),
+        (400, "Model max length is not configured"),
+        (400, "This model does not support system prompts longer than one message"),
         (400, "num_ctx 4096 is not supported"),
         (413, "upstream said no"),
         (400, "Payload Too Large"),

@@ -11,9 +11,10 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::RequestRedirect;
 
-use crate::provider::wire::{Endpoint, Head, Outgoing, Reader};
+use crate::provider::wire::{Behind, Endpoint, Head, Outgoing, Reader, Wire};
 use crate::provider::{Answer, ErrorClass, Pending, Progress, Provider, ProviderError, Request, Runtime};
 use crate::redact::Redaction;
+use crate::text::find;
 use crate::wasm::session::host::{Host, Rejection, Response, Scope, fetch_globally};
 
 /// A model behind an address.
@@ -38,6 +39,11 @@ impl Provider for Fetch<'_> {
             answer.map_err(|error| without(error, secrets))
         })
     }
+
+    fn reads_prefix(&self) -> bool {
+        // The chat's format has to be spoken; there is one so far.
+        self.endpoint.wire == Wire::OpenaiChat
+    }
 }
 
 impl Fetch<'_> {
@@ -45,14 +51,27 @@ impl Fetch<'_> {
     async fn exchange(&self, request: &Request, secrets: &mut Vec<String>) -> Result<Answer, ProviderError> {
         let scope = Open::new(&self.host);
         scope.limit(f64::from(request.timeout_ms));
-        let Outgoing { url, headers, body } = self.endpoint.outgoing(request);
-        secrets.extend(self.endpoint.query.iter().map(|(_, value)| value.clone()));
+        let Outgoing { url, headers, body } = match request.prefix.map(|messages| self.host.shown(messages)) {
+            None => self.endpoint.outgoing(request),
+            Some(shown) => {
+                let [messages, tools] = [shown.get(0), shown.get(1)].map(|text| text.as_string());
+                let (Some(messages), Some(tools)) = (messages, tools) else {
+                    let message = "the messages of the chat cannot be written as JSON";
+                    return Err(ProviderError::new(ErrorClass::BadRequest, message));
+                };
+                self.endpoint.outgoing_behind(request, Behind { messages: &messages, tools: &tools })
+            }
+        };
+        let query = self.endpoint.query.iter().filter(|(name, _)| is_credential(name));
+        secrets.extend(query.map(|(_, value)| value.clone()));
         let of_host: Array = settled(scope.headers(self.at)).await?.unchecked_into();
         let of_host: Vec<String> = of_host.iter().filter_map(|text| text.as_string()).collect();
-        for value in of_host.iter().skip(1).step_by(2) {
-            // `Bearer key`: either may turn up alone.
-            secrets.extend(value.split(' ').map(str::to_owned));
-            secrets.push(value.clone());
+        for (name, value) in of_host.iter().step_by(2).zip(of_host.iter().skip(1).step_by(2)) {
+            if is_credential(name) {
+                // `Bearer key`: either may turn up alone.
+                secrets.extend(value.split(' ').map(str::to_owned));
+                secrets.push(value.clone());
+            }
         }
         let headers = merged(&headers, &of_host);
         let promise = if self.custom {
@@ -99,6 +118,14 @@ impl Fetch<'_> {
     }
 }
 
+/// Whether a header or parameter of this name carries a secret.
+fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["auth", "key", "token", "secret", "cookie", "password", "credential"]
+        .iter()
+        .any(|part| find(&name, part).is_some())
+}
+
 /// Ours, and those of the host, which win.
 fn merged(ours: &[(&str, String)], of_host: &[String]) -> Vec<(String, String)> {
     let mut merged: Vec<(String, String)> =
@@ -126,8 +153,8 @@ fn send(scope: &Scope, url: &str, headers: &[(String, String)], body: &str) -> R
         .into();
     // Not gloo's own `send`: it panics where a promise was rejected with something else than an error.
     Ok(match fetch_globally(&request) {
-        Ok(promise) => scope.sent(url, promise, false),
-        Err(thrown) => scope.sent(url, thrown, true),
+        Ok(promise) => scope.sent(url, &request, promise, false),
+        Err(thrown) => scope.sent(url, &request, thrown, true),
     })
 }
 

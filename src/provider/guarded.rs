@@ -330,6 +330,10 @@ impl Provider for Guarded<'_> {
         self.shared.window.get().unwrap_or(u64::MAX).min(self.limits.window).max(1)
     }
 
+    fn reads_prefix(&self) -> bool {
+        self.inner.reads_prefix()
+    }
+
     fn retries(&self) -> bool {
         true
     }
@@ -352,6 +356,9 @@ impl<'p> Fallback<'p> {
         let mut first = None;
         for provider in &self.providers {
             // What the first is asked fits it; another may read less.
+            if request.prefix.is_some() && !provider.reads_prefix() {
+                continue;
+            }
             if first.is_some() && request.tokens.saturating_add(request.max_tokens) > provider.window() {
                 continue;
             }
@@ -371,6 +378,10 @@ impl Provider for Fallback<'_> {
 
     fn window(&self) -> u64 {
         self.providers.first().map_or(super::DEFAULT_WINDOW, Guarded::window)
+    }
+
+    fn reads_prefix(&self) -> bool {
+        self.providers.first().is_some_and(Guarded::reads_prefix)
     }
 
     fn retries(&self) -> bool {
@@ -559,7 +570,7 @@ mod tests {
 
     fn request(timeout_ms: u32) -> Request {
         let messages = vec![RequestMessage { role: "user".to_owned(), content: "hello".to_owned() }];
-        Request { purpose: Purpose::Summary, messages, tokens: 2_000, max_tokens: 100, timeout_ms }
+        Request { purpose: Purpose::Summary, messages, tokens: 2_000, max_tokens: 100, timeout_ms, prefix: None }
     }
 
     fn guarded<'w>(world: &'w World, script: &Rc<Script<'w>>, limits: Limits) -> Guarded<'w> {

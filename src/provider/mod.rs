@@ -18,7 +18,7 @@ use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use calls::{Asked, Calls, NoText, in_order};
+pub(crate) use calls::{Asked, Calls, NoText, Shown, in_order};
 pub use guarded::{Fallback, Guarded, Limits, Progress, Runtime, Shared, Sleep};
 
 /// A request under way. Dropping it is how the core gives up on it.
@@ -32,6 +32,12 @@ pub trait Provider {
     /// What the model reads and writes at most, tokens. Requests are kept within it.
     fn window(&self) -> u64 {
         DEFAULT_WINDOW
+    }
+
+    /// Whether it can put a request behind the beginning of the chat itself: it is the chat's own model, and knows the
+    /// chat's messages. What its prompt cache holds of them is then read at a fraction of the price.
+    fn reads_prefix(&self) -> bool {
+        false
     }
 
     /// Whether it has sent a failed request again itself, where that might have helped.
@@ -85,6 +91,11 @@ pub struct Request {
     pub max_tokens: u64,
     /// Longest wait, milliseconds, for everything that it takes to get the answer. The adapter keeps it.
     pub timeout_ms: u32,
+    /// Where given, `messages` come after so many of the messages that the chat's own model was sent last, as they were
+    /// sent (what `previous` led to, and what was appended since). Only providers that
+    /// [read them](Provider::reads_prefix) are asked so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<usize>,
 }
 
 /// What a model answered.

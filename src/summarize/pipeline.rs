@@ -20,7 +20,7 @@ use super::structured::parse_structured;
 use crate::error::Boxed;
 use crate::ladder::Ladder;
 use crate::message::Message;
-use crate::provider::{Asked, Calls, NoText, ProviderError, Purpose, in_order};
+use crate::provider::{Asked, Calls, NoText, ProviderError, Purpose, Shown, in_order};
 use crate::text::{find, joined};
 use crate::tokens::TokenCounter;
 use crate::transcript::{Transcript, Warning};
@@ -34,6 +34,9 @@ pub(crate) struct Wishes<'w> {
     pub instructions: Option<&'w str>,
     /// What is to be kept word for word, one thing each.
     pub knowledge: Vec<String>,
+    /// By slot, what the chat's own model was sent last up to and with it, where summaries are to be asked for behind
+    /// that.
+    pub shown: Vec<Shown>,
 }
 
 /// What came of asking.
@@ -59,6 +62,8 @@ struct Job<'t, 'a> {
     earlier: Vec<String>,
     /// Tokens of text.
     room: u64,
+    /// The chat up to the end of the run, where the model can be asked behind it.
+    shown: Option<Shown>,
 }
 
 /// An answer, and where there is none, whether one was refused.
@@ -98,7 +103,8 @@ pub(crate) async fn redraft(
     let mut written = Written::default();
     let Some(window) = calls.window(Purpose::Summary) else { return Ok(written) };
     let kept = knowledge(ladder, wishes).map_or(0, |known| u64::from(counter.count(&known)) + MARGIN);
-    let mut jobs = jobs(ladder, transcript, counter);
+    let shown = if calls.reads_prefix(Purpose::Summary) { wishes.shown.as_slice() } else { &[] };
+    let mut jobs = jobs(ladder, transcript, counter, shown);
     if let Some(first) = jobs.first_mut() {
         first.room = first.room.saturating_sub(kept);
     }
@@ -187,11 +193,19 @@ fn jobs<'t, 'a>(
     ladder: &Ladder<'_, '_>,
     transcript: &'t Transcript<'a>,
     counter: &dyn TokenCounter,
+    shown: &[Shown],
 ) -> Vec<Job<'t, 'a>> {
     let mut jobs = Vec::new();
     for draft in ladder.drafts() {
-        let mut job =
-            Job { number: draft.number, run: Vec::new(), fresh: Vec::new(), earlier: Vec::new(), room: draft.room };
+        let shown = draft.run.end.checked_sub(1).and_then(|last| shown.get(last)).copied();
+        let mut job = Job {
+            number: draft.number,
+            run: Vec::new(),
+            fresh: Vec::new(),
+            earlier: Vec::new(),
+            room: draft.room,
+            shown,
+        };
         // Both are in order.
         let mut earlier = draft.earlier.iter().peekable();
         for at in draft.run.clone() {
@@ -241,7 +255,11 @@ impl Writer<'_> {
             return Ok(Note::None);
         }
         let input: u64 = job.run.iter().flat_map(|message| message.texts()).map(|text| self.tokens(text)).sum();
-        let Some(answer) = self.summary(&fresh, rendered.pieces, &earlier).await? else { return Ok(Note::None) };
+        let answer = match self.behind(job, &earlier).await? {
+            None => self.summary(&fresh, rendered.pieces, &earlier).await?,
+            answer => answer,
+        };
+        let Some(answer) = answer else { return Ok(Note::None) };
         let anchors = Anchors::of(&fresh, ANCHORS);
         let Ok(text) = accept(&answer, input, self.room, &anchors, self.counter) else { return Ok(Note::Refused) };
         let room = small(self.room);
@@ -250,6 +268,17 @@ impl Writer<'_> {
         // An answer may put together what was sent apart.
         let text = self.calls.redacted(&text).into_owned();
         Ok(Note::Text(text))
+    }
+
+    /// The text of the chat's own model, asked behind the chat as it was sent to it: one request, most of which its
+    /// prompt cache holds. What it says is judged like every answer; where none comes, it is asked as others are.
+    async fn behind(&self, job: &Job<'_, '_>, earlier: &[String]) -> Boxed<Option<String>> {
+        let Some(shown) = job.shown else { return Ok(None) };
+        let first = job.run.first().and_then(|message| message.texts().find(|text| !text.trim().is_empty()));
+        let prompt = prompts::behind(first, &self.extras(earlier));
+        let answer = self.room.min(self.window / 4).max(LEAST_ANSWER);
+        let answer = self.calls.ask_after(Some(shown), Purpose::Summary, prompt, answer).await?;
+        Ok(answer.ok())
     }
 
     /// The model's text: in one request where the conversation fits into one, else one for each chunk and one for all.

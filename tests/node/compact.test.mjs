@@ -70,7 +70,7 @@ describe("compact", () => {
       assert.deepEqual(Object.keys(request), ["purpose", "messages", "tokens", "maxTokens", "timeoutMs"]);
       assert.equal(request.tokens, countTokens(request.messages[0].content));
       assert.ok(request.tokens + request.maxTokens <= 16_000);
-      assert.equal(request.timeoutMs, 120_000);
+      assert.ok(request.timeoutMs <= 120_000 && request.timeoutMs > 60_000);
     }
   });
 
@@ -496,6 +496,7 @@ describe("the host", () => {
       [{ signal: {} }, /`signal`: must be an AbortSignal/],
       [{ timeoutMs: 0 }, /`timeoutMs`/],
       [{ redact: "x" }, /`redact`/],
+      [{ cachedPrefix: 5 }, /`cachedPrefix`/],
       [{ providers: [] }, /`providers`: is unknown/],
       [{ budget: 0 }, /`budget`/],
     ]) {
@@ -679,6 +680,91 @@ describe("a provider", () => {
     asked = 0;
     await compact(messages, { budget, provider: bold });
     assert.ok(asked > 5);
+  });
+});
+
+describe("cachedPrefix", () => {
+  const tools = [{ type: "function", function: { name: "read", parameters: { type: "object" } } }];
+  /** A service that keeps what it is sent, and answers well. */
+  const service = (bodies, status = 200) =>
+    openai({
+      model: "the chat's own",
+      baseUrl: "https://models.example/v1",
+      window: 200_000,
+      attempts: 1,
+      fetch: async (_, { body }) => {
+        const request = JSON.parse(body);
+        bodies.push(request);
+        if (status !== 200) return Response.json({ error: { message: "no" } }, { status });
+        const content = "1. User Intent: resolve the conflict in pkg/cli/main.go, cmd/main.go";
+        return Response.json({ choices: [{ message: { content }, finish_reason: "stop" }] });
+      },
+    });
+
+  test("puts each request behind the chat as it was sent, with its tools", async () => {
+    const bodies = [];
+    const result = await compact(messages, { budget, tools, provider: service(bodies), cachedPrefix: true });
+    assert.ok(JSON.stringify(result.messages).includes("resolve the conflict"));
+    assert.ok(bodies.length > 0);
+    for (const body of bodies) {
+      const task = body.messages.at(-1);
+      assert.match(task.content, /^\[This is not a message of the user/);
+      assert.deepEqual(body.messages.slice(0, -1), messages.slice(0, body.messages.length - 1));
+      assert.deepEqual(body.tools, tools);
+      assert.equal(body.tool_choice, "none");
+      assert.deepEqual(validate(body.messages), []);
+    }
+    // One request for each run, since nothing is cut into chunks.
+    const runs = result.report.edits.filter((edit) => edit.kind === "insert");
+    assert.ok(bodies.length <= runs.length);
+    const chunked = [];
+    await compact(messages, { budget, tools, provider: service(chunked) });
+    assert.ok(chunked.every((body) => body.messages.length === 1 && body.tools === undefined));
+  });
+
+  test("sends what `previous` led to, where there is one", async () => {
+    const half = messages.slice(0, 60);
+    const first = fit(half, { budget: limitFor(half, 0.3) });
+    const bodies = [];
+    const options = { budget, previous: first.patch, provider: service(bodies), cachedPrefix: true };
+    const result = await compact(messages, options);
+    assert.deepEqual(undo(result), messages);
+    assert.ok(bodies.length > 0);
+    const last = [...first.messages, ...messages.slice(60)];
+    for (const body of bodies) {
+      assert.deepEqual(body.messages.slice(0, -1), last.slice(0, body.messages.length - 1));
+    }
+  });
+
+  test("asks as always where that does not work", async () => {
+    const bodies = [];
+    await compact(messages, { budget, provider: service(bodies, 400), cachedPrefix: true });
+    assert.ok(bodies.some((body) => body.messages.length > 1) && bodies.some((body) => body.messages.length === 1));
+    const plain = [];
+    const provider = (request) => {
+      plain.push(request);
+      return good(request);
+    };
+    await compact(messages, { budget, provider, cachedPrefix: true });
+    assert.ok(plain.length > 0 && plain.every((request) => request.messages.length === 1 && !("prefix" in request)));
+    const notJson = structuredClone(messages);
+    notJson[0].own = 5n;
+    const other = [];
+    await compact(notJson, { budget, provider: service(other), cachedPrefix: true });
+    assert.ok(other.length > 0 && other.every((body) => body.messages.length === 1));
+    const small = [];
+    const tiny = openai({
+      model: "m",
+      baseUrl: "https://models.example/v1",
+      window: 8_000,
+      fetch: async (_, { body }) => {
+        small.push(JSON.parse(body));
+        return Response.json({ choices: [{ message: { content: "x" } }] });
+      },
+    });
+    await compact(messages, { budget, provider: tiny, cachedPrefix: true });
+    for (const body of small) assert.ok(countTokens(body.messages) <= 8_000);
+    assert.ok(small.some((body) => body.messages.length === 1));
   });
 });
 

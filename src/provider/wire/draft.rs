@@ -1,5 +1,6 @@
 //! An answer in the making.
 
+use super::failure::{glued, short};
 use crate::provider::{Answer, ErrorClass, ProviderError, Stop, Usage};
 use crate::value::Value;
 
@@ -39,6 +40,7 @@ const ENDS: &[(&str, End)] = &[
     ("max_tokens", End::Length),
     ("max_output_tokens", End::Length),
     ("model_length", End::Length),
+    ("incomplete", End::Length),
     ("content_filter", End::Refused),
     ("refusal", End::Refused),
     ("safety", End::Refused),
@@ -57,10 +59,14 @@ const ENDS: &[(&str, End)] = &[
 ];
 
 impl Draft {
-    /// More text of the answer.
+    /// More text of the answer. Some services say with every piece that it is the last: what is followed by text was
+    /// not the end.
     pub(super) fn add(&mut self, text: &str) {
-        self.text.push_str(text);
-        self.added += text.chars().count();
+        if !text.is_empty() {
+            self.text.push_str(text);
+            self.added += text.chars().count();
+            self.end = None;
+        }
     }
 
     /// More of what the model says instead of an answer.
@@ -132,12 +138,12 @@ impl Draft {
     /// Refusals are errors, whoever refuses; so is an answer that says nothing.
     pub(super) fn into_answer(self) -> Result<Answer, ProviderError> {
         let (end, word) = self.end.unwrap_or((End::Stop, String::new()));
-        let named = |text: &str| if word.is_empty() { text.to_owned() } else { [text, " (", &word, ")"].concat() };
+        let named = |text: &str| if word.is_empty() { text.to_owned() } else { glued(&[text, " (", &word, ")"]) };
         let blank = self.text.trim().is_empty();
         let (class, message) = match end {
             End::Refused => (ErrorClass::Refused, named("the service refused to answer")),
             _ if !self.refusal.trim().is_empty() => {
-                (ErrorClass::Refused, ["the model refused: ", &super::failure::short(&self.refusal)].concat())
+                (ErrorClass::Refused, glued(&["the model refused: ", &short(&self.refusal)]))
             }
             End::Full => (ErrorClass::ContextLength, named("the answer ran into the end of the model's window")),
             End::Failed => (ErrorClass::Unavailable, named("the service broke the answer off")),

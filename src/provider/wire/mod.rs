@@ -20,7 +20,7 @@ use std::fmt;
 
 pub(crate) use failure::class_of;
 pub use reader::Reader;
-pub use request::Outgoing;
+pub use request::{Behind, Outgoing};
 
 use crate::provider::ProviderError;
 use crate::value::Value;

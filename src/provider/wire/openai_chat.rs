@@ -2,25 +2,29 @@
 
 use super::Endpoint;
 use super::draft::Draft;
-use super::request::{Fields, field, messages, push_message, text_field};
+use super::request::{Behind, Body, messages, push_message};
 use crate::provider::Request;
 use crate::value::Value;
 
-pub(super) fn fields(endpoint: &Endpoint, request: &Request) -> Fields<'static> {
+pub(super) fn write(body: &mut Body<'_>, endpoint: &Endpoint, request: &Request, behind: Behind<'_>) {
     // The newer models of these hosts refuse the old name; compatible services may know only the old one.
     let host = endpoint.host().to_ascii_lowercase();
     let is_newer = host == "api.openai.com" || host.ends_with(".openai.azure.com");
-    let limit = if is_newer { "max_completion_tokens" } else { "max_tokens" };
-    let mut fields = vec![
-        text_field("model", &endpoint.model),
-        field("messages", messages(&request.messages, |_| true, push_message)),
-        field(limit, request.max_tokens.max(1).to_string()),
-    ];
-    if endpoint.stream {
-        fields.push(field("stream", "true"));
-        fields.push(field("stream_options", r#"{"include_usage":true}"#));
+    body.text("model", &endpoint.model);
+    if !behind.tools.is_empty() {
+        body.json("tools", behind.tools);
+        body.json("tool_choice", "\"none\"");
     }
-    fields
+    let mut ours = messages(request, true, push_message);
+    if !behind.messages.is_empty() {
+        ours.replace_range(1..1, &[behind.messages, ","].concat());
+    }
+    body.json("messages", &ours);
+    body.number(if is_newer { "max_completion_tokens" } else { "max_tokens" }, request.max_tokens.max(1));
+    if endpoint.stream {
+        body.json("stream", "true");
+        body.object("stream_options", &[("include_usage", "true")]);
+    }
 }
 
 pub(super) fn take(draft: &mut Draft, value: &Value<'_>) {
@@ -75,8 +79,9 @@ fn push_content(message: &Value<'_>, draft: &mut Draft) {
 mod tests {
     use super::super::Wire::OpenaiChat;
     use super::super::testing::{
-        body_of, check_every_beginning, class, endpoint, read_as, read_json, read_stream, told,
+        body_of, check_every_beginning, class, endpoint, message, read_as, read_json, read_stream, request, told,
     };
+    use super::Behind;
     use crate::provider::{ErrorClass, Stop};
 
     const STREAM: &str = concat!(
@@ -107,6 +112,18 @@ mod tests {
             r#"}],"usage":{"prompt_tokens":19,"completion_tokens":10,"total_tokens":29},"service_tier":"default"}"#,
         ]
         .concat()
+    }
+
+    #[test]
+    fn a_request_may_stand_behind_the_beginning_of_the_chat() {
+        let behind =
+            Behind { messages: r#"{"role":"system","content":"S"},{"role":"user","content":"U"}"#, tools: "[{}]" };
+        let outgoing =
+            endpoint(OpenaiChat, "http://x/v1").outgoing_behind(&request(vec![message("user", "Hi")]), behind);
+        assert_eq!(
+            outgoing.body,
+            r#"{"model":"some-model","tools":[{}],"tool_choice":"none","messages":[{"role":"system","content":"S"},{"role":"user","content":"U"},{"role":"user","content":"Hi"}],"max_tokens":512}"#
+        );
     }
 
     #[test]

@@ -7,8 +7,9 @@
 use serde::de::IgnoredAny;
 
 use super::draft::Draft;
-use super::failure::{self, malformed, unreadable};
+use super::failure::{self, bare, malformed, unreadable};
 use super::openai_chat::text_of;
+use super::request::until;
 use super::{Head, Wire, wait};
 use crate::json;
 use crate::provider::{Answer, ErrorClass, ProviderError};
@@ -36,8 +37,8 @@ type Result<T> = std::result::Result<T, ProviderError>;
 
 /// Reads one answer. Once it has failed, it stays so.
 ///
-/// A connection that breaks or falls silent may be finished too: there is an answer if the service had come to its end,
-/// which Gemini and some others do not announce by closing.
+/// Where a connection breaks or falls silent the reader may be finished all the same: there is an answer if the service
+/// had said how it ends. Gemini has no other last word than that, so its answers are complete only with the body.
 #[derive(Debug)]
 pub struct Reader {
     wire: Wire,
@@ -174,7 +175,9 @@ impl Reader {
                 self.buffer.extend_from_slice(bytes);
                 let rest = beginning(&self.buffer);
                 self.form = form(rest, &self.content_type, self.wire);
-                if matches!(self.form, Form::Events | Form::Lines { .. }) {
+                if rest.is_empty() {
+                    self.buffer.clear();
+                } else if matches!(self.form, Form::Events | Form::Lines { .. }) {
                     let rest = rest.to_vec();
                     self.buffer.clear();
                     self.lines(&rest)?;
@@ -186,12 +189,10 @@ impl Reader {
 
     /// Cuts bytes into lines. They end in a line feed, a carriage return, or both.
     fn lines(&mut self, mut bytes: &[u8]) -> Result<()> {
+        if !bytes.is_empty() && std::mem::take(&mut self.after_return) {
+            bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
+        }
         while !self.draft.complete {
-            if std::mem::take(&mut self.after_return)
-                && let Some(rest) = bytes.strip_prefix(b"\n")
-            {
-                bytes = rest;
-            }
             let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
             let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
             if self.buffer.len() + self.event.data.len() + line.len() > LARGEST_EVENT {
@@ -206,8 +207,8 @@ impl Reader {
             }
             let line = std::mem::take(&mut self.buffer);
             if self.form == Form::Events {
-                self.event_line(&String::from_utf8_lossy(&line))?;
-            } else if !self.json_line(&String::from_utf8_lossy(&line))? {
+                self.event_line(&as_text(&line))?;
+            } else if !self.json_line(&as_text(&line))? {
                 // The first line is no JSON by itself: it is JSON over several lines.
                 self.form = Form::Whole;
                 self.buffer = [&line, b"\n".as_slice(), bytes].concat();
@@ -222,7 +223,8 @@ impl Reader {
         if line.is_empty() {
             return self.event_end(false);
         }
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let field = until(line, b":");
+        let value = line.get(field.len() + 1..).unwrap_or_default();
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "data" => {
@@ -249,6 +251,8 @@ impl Reader {
         match json::parse(data, None) {
             Ok(value) => self.piece(&name, data, &value),
             Err(_) if last || matches!(name.as_str(), "ping" | "keepalive" | "heartbeat") => Ok(()),
+            // Errors need not be JSON.
+            Err(_) if name == "error" => self.value(&name, &Value::String(data.into())),
             Err(_) => Err(unreadable("", data)),
         }
     }
@@ -301,7 +305,8 @@ impl Reader {
             return true;
         }
         last.sequence = sequence.or(last.sequence);
-        let once = !(1..=LONGEST_WORD).contains(&self.draft.added) || text_of(value, "created_at").contains('.');
+        let once = !(1..=LONGEST_WORD).contains(&self.draft.added)
+            || text_of(value, "created_at").bytes().any(|byte| byte == b'.');
         last.doubled |= same && last.count == 2 && once;
         last.repeated = same && (self.draft.is_ended() || (last.doubled && !last.repeated));
         if !same {
@@ -312,40 +317,39 @@ impl Reader {
 
     /// Reads what is left at the end of the body.
     fn end(&mut self) -> Result<()> {
-        let rest = std::mem::take(&mut self.buffer);
-        let text = String::from_utf8_lossy(&rest);
+        let text = as_text(&std::mem::take(&mut self.buffer));
+        let text = bare(&text);
         if !self.is_success() {
-            return Err(failure::of_response(self.status, &self.content_type, &text));
+            return Err(failure::of_response(self.status, &self.content_type, text));
         }
         match self.form {
             // The first line may be the only one.
-            Form::Unknown | Form::Whole | Form::Lines { first: true } => self.whole(&text)?,
-            // What cannot be read below was cut off.
+            Form::Unknown | Form::Whole | Form::Lines { first: true } => self.whole(text)?,
+            Form::Lines { first: false } => self.last_line(text)?,
             Form::Events => {
                 if !text.is_empty() {
-                    self.event_line(&text)?;
+                    self.event_line(text)?;
                 }
                 self.event_end(true)?;
-            }
-            Form::Lines { first: false } => {
-                if let Ok(value) = json::parse(&text, None) {
-                    self.piece("", &text, &value)?;
-                }
             }
         }
         if self.draft.is_ended() {
             return Ok(());
         }
-        let nothing = matches!(self.form, Form::Events) && self.last.count == 0;
+        let nothing = self.form == Form::Events && self.last.count == 0;
         if self.draft.known || nothing {
-            return Err(ProviderError::new(ErrorClass::Truncated, "the answer ends before it is complete"));
+            return Err(cut_off());
         }
-        Err(unreadable(&self.content_type, if self.form == Form::Events { &self.last.data } else { &text }))
+        Err(unreadable(&self.content_type, if self.form == Form::Events { &self.last.data } else { text }))
+    }
+
+    /// Reads the last line. One that cannot be read was cut off.
+    fn last_line(&mut self, line: &str) -> Result<()> {
+        json::parse(line, None).map_or(Ok(()), |value| self.piece("", line, &value))
     }
 
     /// Reads a body at once: one piece of JSON, or several, one on each line.
     fn whole(&mut self, text: &str) -> Result<()> {
-        let text = text.trim_matches(['\u{FEFF}', ' ', '\t', '\r', '\n']);
         if text.is_empty() {
             let class = if is_stream(&self.content_type) { ErrorClass::Truncated } else { ErrorClass::Blank };
             return Err(ProviderError::new(class, "the answer is empty"));
@@ -355,22 +359,40 @@ impl Reader {
             let pieces = value.as_array().unwrap_or(std::slice::from_ref(&value));
             return pieces.iter().try_for_each(|piece| self.value("", piece));
         }
-        let mut lines = text.lines().peekable();
-        if lines.peek().is_some_and(|line| line.starts_with('{') && json::parse(line, None).is_ok()) {
+        let first = until(text, b"\n");
+        if first.starts_with('{') && json::parse(first, None).is_ok() {
             self.form = Form::Lines { first: false };
-            while let Some(line) = lines.next() {
-                // The last line may be cut off.
-                if lines.peek().is_some() || json::parse(line, None).is_ok() {
-                    self.json_line(line)?;
-                }
-            }
-            return Ok(());
+            self.lines(text.as_bytes())?;
+            let rest = std::mem::take(&mut self.buffer);
+            return self.last_line(&as_text(&rest));
         }
-        if text.starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(text).is_err_and(|error| error.is_eof()) {
-            return Err(ProviderError::new(ErrorClass::Truncated, "the answer ends before it is complete"));
+        let is_json = matches!(text.bytes().next(), Some(b'{' | b'['));
+        if is_json && serde_json::from_str::<IgnoredAny>(text).is_err_and(|error| error.is_eof()) {
+            return Err(cut_off());
         }
         Err(unreadable(&self.content_type, text))
     }
+}
+
+/// Bytes as text, U+FFFD in place of what is none.
+fn as_text(mut bytes: &[u8]) -> String {
+    let mut out = String::new();
+    loop {
+        let (good, bad) = match std::str::from_utf8(bytes) {
+            Ok(_) => (bytes.len(), 0),
+            Err(error) => (error.valid_up_to(), error.error_len().unwrap_or(bytes.len())),
+        };
+        out.push_str(bytes.get(..good).and_then(|good| std::str::from_utf8(good).ok()).unwrap_or_default());
+        if bad == 0 {
+            return out;
+        }
+        out.push(char::REPLACEMENT_CHARACTER);
+        bytes = bytes.get(good + bad..).unwrap_or_default();
+    }
+}
+
+fn cut_off() -> ProviderError {
+    ProviderError::new(ErrorClass::Truncated, "the answer ends before it is complete")
 }
 
 /// The body without what may stand before it.
@@ -398,4 +420,212 @@ fn is_stream(content_type: &str) -> bool {
     ["event-stream", "ndjson", "jsonl", "json-lines", "stream+json", "json-seq"]
         .iter()
         .any(|kind| find(content_type, kind).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::super::Wire;
+    use super::super::testing::{class, head, read_as, read_json, read_pieces, read_stream, told};
+    use super::{LARGEST_BODY, LARGEST_EVENT, Reader};
+    use crate::provider::ErrorClass;
+
+    const CHUNK: &str = r#"{"choices":[{"index":0,"delta":{"content":"Grüße"}}]}"#;
+    const LAST: &str = r#"{"choices":[{"index":0,"delta":{"content":"!"},"finish_reason":"stop"}]}"#;
+
+    fn text(body: &str) -> String {
+        told(read_stream(Wire::OpenaiChat, body)).0
+    }
+
+    #[test]
+    fn lines_may_end_in_any_of_three_ways() {
+        let stream = format!(": hello\nid: 7\nretry: 10\ndata: {CHUNK}\n\ndata: {LAST}\n\ndata: [DONE]\n\n");
+        for end in ["\n", "\r", "\r\n"] {
+            assert_eq!(text(&stream.replace('\n', end)), "Grüße!", "{end:?}");
+        }
+        let mixed = format!("data: {CHUNK}\r\n\ndata: {LAST}\r\r\ndata: [DONE]\n\r");
+        let lines = format!("data: {}\n\ndata: {LAST}\n\n", CHUNK.replace(":[", ":\ndata: ["));
+        assert_eq!(text(&lines.replace('\n', "\r\n")), "Grüße!", "one event of several lines");
+        assert_eq!(text(&mixed), "Grüße!");
+    }
+
+    #[test]
+    fn fields_are_read_as_the_standard_has_it() {
+        for stream in [
+            format!("\u{FEFF}data: {CHUNK}\n\ndata: {LAST}\n\n"),
+            format!("\n \r\n\ndata: {CHUNK}\n\ndata: {LAST}\n\n"),
+            format!("data:{CHUNK}\n\ndata:{LAST}\n\n"),
+            format!("data:  {CHUNK}\n\ndata:\t{LAST}\n\n"),
+            format!("data\nfoo: bar\n: data: x\ndata: {CHUNK}\n\nevent: x\n\nid\nretry: soon\ndata: {LAST}\n\n"),
+            format!("data: {}\n\ndata: {LAST}\n\n", CHUNK.replace(":[", ":\ndata: [")),
+            format!("event: ping\ndata: oops\n\ndata: \n\ndata: {CHUNK}\n\ndata: {LAST}"),
+            format!("data: {CHUNK}\n\ndata: {LAST}\n\ndata: [DONE]"),
+        ] {
+            assert_eq!(text(&stream), "Grüße!", "{stream}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_an_event_belongs_to_it_alone() {
+        let stream = format!("event: error\n\ndata: {CHUNK}\n\ndata: {LAST}\n\n");
+        assert_eq!(text(&stream), "Grüße!");
+    }
+
+    #[test]
+    fn nothing_after_the_end_counts() {
+        let stream = format!("data: {LAST}\n\ndata: [DONE]\n\ndata: {{\"error\":\"late\"}}\n\ndata: {CHUNK}\n\n");
+        assert_eq!(text(&stream), "!");
+        let mut reader = Reader::new(Wire::OpenaiChat, &head(200, "text/event-stream"));
+        assert_eq!(reader.push(b"data: {\"choices\":[{\"delta\":{\"content\":\"\xC3\xA4\xC3\xB6\"}}]}\n"), Ok(0));
+        assert_eq!(reader.push(b"\nda"), Ok(2), "two characters");
+        assert!(!reader.is_complete());
+        assert_eq!(reader.push(b"ta: [DONE]\n\n"), Ok(0));
+        assert!(reader.is_complete());
+        assert_eq!(reader.push(&vec![b'x'; LARGEST_BODY + 1]), Ok(0));
+        assert_eq!(reader.finish().unwrap().text, "äö");
+    }
+
+    #[test]
+    fn a_reader_that_failed_stays_so() {
+        let mut head = head(200, "text/event-stream");
+        head.retry_after = Some("2");
+        let mut reader = Reader::new(Wire::OpenaiChat, &head);
+        let failed = reader.push(b"data: {\"error\":\"gone\"}\n\n").unwrap_err();
+        assert_eq!((failed.class, failed.retry_after_ms), (ErrorClass::Unavailable, Some(2_000)));
+        assert_eq!(reader.push(format!("data: {LAST}\n\n").as_bytes()), Err(failed.clone()));
+        assert_eq!(reader.finish(), Err(failed));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_replaced() {
+        let stream =
+            [b"data: {\"choices\":[{\"delta\":{\"content\":\"a\xFFb\xC3\"},\"finish_reason\":\"stop\"}]}\n\n"
+                .as_slice()];
+        let answer = read_pieces(Wire::OpenaiChat, &head(200, "text/event-stream"), stream).unwrap();
+        assert_eq!(answer.text, "a\u{FFFD}b\u{FFFD}");
+        let body = [b"{\"choices\":[{\"message\":{\"content\":\"a\xFFb\xC3\"}}]}".as_slice()];
+        let answer = read_pieces(Wire::OpenaiChat, &head(200, "application/json"), body).unwrap();
+        assert_eq!(answer.text, "a\u{FFFD}b\u{FFFD}");
+        let body = r#"{"choices":[{"message":{"content":"a\ud800b\ud83d\ude00"}}]}"#;
+        assert_eq!(told(read_json(Wire::OpenaiChat, body)).0, "a\u{FFFD}b😀");
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_fails_unless_it_was_cut_off() {
+        let read = |body: &str| class(read_as(Wire::OpenaiChat, "text/event-stream", body));
+        assert_eq!(read(&format!("data: {CHUNK}\n\ndata: {{\"choi\n\n")), ErrorClass::Malformed);
+        assert_eq!(read(&format!("data: {CHUNK}\n\ndata: {{\"choi\n")), ErrorClass::Truncated);
+        assert_eq!(read(&format!("data: {CHUNK}\n\ndata: {{\"choi")), ErrorClass::Truncated);
+    }
+
+    #[test]
+    fn an_error_need_not_be_json() {
+        let failed =
+            read_as(Wire::Anthropic, "text/event-stream", "event: error\ndata: all workers are busy\n\n").unwrap_err();
+        assert_eq!(failed.class, ErrorClass::Unavailable);
+        assert_eq!(failed.message, "the service is not available: all workers are busy");
+    }
+
+    #[test]
+    fn a_body_without_end_is_given_up() {
+        for (content_type, piece) in [
+            ("application/json", "[ "),
+            ("text/event-stream", ": more\n"),
+            ("text/event-stream", "data: {}\n\n"),
+            ("text/plain", "what "),
+            ("application/x-ndjson", "{}\n"),
+        ] {
+            let mut reader = Reader::new(Wire::Ollama, &head(200, content_type));
+            let piece = piece.repeat(1 << 14);
+            let mut size = 0;
+            let failed = loop {
+                size += piece.len();
+                if let Err(error) = reader.push(piece.as_bytes()) {
+                    break error;
+                }
+            };
+            assert_eq!(failed.class, ErrorClass::Malformed, "{content_type} {failed}");
+            assert!((LARGEST_BODY..=LARGEST_BODY + piece.len()).contains(&size), "{content_type} {size}");
+        }
+    }
+
+    #[test]
+    fn an_event_without_end_is_given_up_even_over_many_lines() {
+        for line in ["x".repeat(1 << 16), ["data: ", &"x".repeat(1 << 16), "\n"].concat()] {
+            let mut reader = Reader::new(Wire::OpenaiChat, &head(200, "text/event-stream"));
+            reader.push(b"data: ").unwrap();
+            let mut size = 0;
+            while reader.push(line.as_bytes()).is_ok() {
+                size += line.len();
+            }
+            assert!((LARGEST_EVENT - 2 * line.len()..LARGEST_EVENT + 4096).contains(&size), "{size}");
+        }
+    }
+
+    #[test]
+    fn a_megabyte_byte_by_byte_takes_no_longer_than_it_must() {
+        let events = [&format!("data: {CHUNK}\n\n").repeat(10_000), "data: ", LAST, "\n\n"].concat();
+        let one = ["data: ", &CHUNK.replace("Grüße", &"x".repeat(1 << 20)), "\n\n", "data: ", LAST, "\n\n"].concat();
+        let whole = LAST.replace('!', &"x".repeat(1 << 20));
+        let blank = " \n".repeat(1 << 19) + LAST;
+        for (content_type, body) in [
+            ("text/event-stream", &events),
+            ("text/event-stream", &one),
+            ("application/json", &whole),
+            ("application/x-ndjson", &whole),
+            ("", &blank),
+        ] {
+            let start = clock();
+            let answer = read_pieces(Wire::OpenaiChat, &head(200, content_type), body.as_bytes().chunks(1));
+            assert!(answer.is_ok());
+            assert!(start.elapsed() < Duration::from_millis(900), "{content_type}: {:?}", start.elapsed());
+        }
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the time that reading takes")]
+    fn clock() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn damage_never_panics() {
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut random = move |most: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 33).expect("31 bits") % most
+        };
+        let bodies = [
+            format!("event: x\r\ndata: {CHUNK}\r\n\r\ndata: {LAST}\n\ndata: [DONE]\n\n"),
+            "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"text\":\"é\"}}\n\ndata: {\"type\":\"message_stop\"}\n\n".to_owned(),
+            "data: {\"type\":\"response.completed\",\"sequence_number\":1,\"response\":{\"output\":[{\"type\":\"message\",\"content\":[{\"type\":\"output_text\",\"text\":\"é\"}]}]}}\n\n".to_owned(),
+            "[{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"é\"}]},\"finishReason\":\"STOP\"}]}]".to_owned(),
+            "{\"message\":{\"content\":\"é\"},\"done\":false}\n{\"message\":{},\"done\":true}\n".to_owned(),
+            "{\"error\":{\"message\":\"{\\\"error\\\":\\\"x\\\"}\",\"code\":429,\"details\":[{\"retryDelay\":\"1s\"}]}}".to_owned(),
+            "<html><title>502</title><p>é</html>".to_owned(),
+        ];
+        let wires = [Wire::OpenaiChat, Wire::OpenaiResponses, Wire::Anthropic, Wire::Gemini, Wire::Ollama];
+        let types = ["text/event-stream", "application/json", "application/x-ndjson", "text/html", ""];
+        let spice = b"{}[]\":,\\\n\r<> \xEF\xBB\xBF\xC3\xFFdata0-";
+        for _ in 0..30_000 {
+            let mut body = bodies[random(bodies.len())].clone().into_bytes();
+            for _ in 0..random(4) {
+                let at = random(body.len());
+                body[at] = spice[random(spice.len())];
+            }
+            body.truncate(random(body.len() + 1).max(random(body.len() + 1)));
+            let status = [200, 200, 200, 429, 500][random(5)];
+            let head = head(status, types[random(types.len())]);
+            let wire = wires[random(wires.len())];
+            let pieces = body.chunks(1 + random(9));
+            assert_eq!(
+                read_pieces(wire, &head, pieces),
+                read_pieces(wire, &head, [body.as_slice()]),
+                "{wire:?} {head:?} {:?}",
+                String::from_utf8_lossy(&body)
+            );
+        }
+    }
 }

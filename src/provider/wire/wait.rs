@@ -23,70 +23,74 @@ pub(super) fn duration(text: &str) -> Option<u64> {
 fn decimal(text: &str, scale: u64) -> Option<u64> {
     let text = text.trim();
     let number = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() && fraction.is_empty() {
-        return None;
+    let (mut value, mut unit, mut digits) = (0_u64, scale, 0);
+    let mut whole = true;
+    for byte in number.bytes() {
+        match byte {
+            b'0'..=b'9' if whole => value = value.saturating_mul(10).saturating_add(u64::from(byte - b'0') * scale),
+            b'0'..=b'9' => {
+                unit /= 10;
+                value = value.saturating_add(u64::from(byte - b'0') * unit);
+            }
+            b'.' if whole => {
+                whole = false;
+                continue;
+            }
+            _ => return None,
+        }
+        digits += 1;
     }
-    let mut value = 0_u64;
-    for digit in whole.chars() {
-        value = value.saturating_mul(10).saturating_add(digit.to_digit(10)?.into());
-    }
-    value = value.saturating_mul(scale);
-    let mut unit = scale;
-    for digit in fraction.chars() {
-        unit /= 10;
-        value = value.saturating_add(unit * u64::from(digit.to_digit(10)?));
-    }
-    Some(if text.starts_with('-') { 0 } else { value.min(LONGEST) })
+    (digits > 0).then_some(if text.starts_with('-') { 0 } else { value.min(LONGEST) })
 }
 
 /// From now to a time in seconds since 1970.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
 fn until(seconds: i64, now_ms: f64) -> Option<u64> {
     let wait = seconds as f64 * 1000.0 - now_ms;
-    now_ms.is_finite().then_some((wait.max(0.0) as u64).min(LONGEST))
+    (!wait.is_nan()).then_some((wait as u64).min(LONGEST))
 }
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+/// The months, three letters each.
+const MONTHS: &[u8] = b"janfebmaraprmayjunjulaugsepoctnovdec";
 
 /// An HTTP date in any of its three forms (RFC 9110, 5.6.7), as seconds since 1970:
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT`, `Sun Nov  6 08:49:37 1994`.
 fn date(text: &str) -> Option<i64> {
-    let mut words = text.split([' ', ',', '-']).filter(|word| !word.is_empty());
-    let (_day_of_week, first, second, third) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let fourth = words.next()?;
-    let (day, month, year, time) =
-        if month_number(first).is_some() { (second, first, fourth, third) } else { (first, second, third, fourth) };
-    if !matches!(words.next(), None | Some("GMT" | "UTC")) || words.next().is_some() {
-        return None;
+    let mut words = [""; 9];
+    let split = text.split([' ', ',', ':', '-']).filter(|word| !word.is_empty());
+    for (at, word) in split.enumerate() {
+        *words.get_mut(at)? = word;
     }
-    let month = month_number(month)?;
-    let day = number(day, 1, 31)?;
-    let year = match year.len() {
-        4 => number(year, 1601, 9999)?,
+    let ([_, day, month, year, hour, minute, second, "GMT" | "UTC", ""]
+    | [_, month, day, hour, minute, second, year, "", ""]) = words
+    else {
+        return None;
+    };
+    let year = match (year.len(), number(year, 0, 9999)?) {
         // Two digits: what would lie far ahead belongs to the past century.
-        2 => number(year, 0, 99).map(|year| if year < 70 { 2000 + year } else { 1900 + year })?,
+        (2, year @ 0..70) => 2000 + year,
+        (2, year) => 1900 + year,
+        (4, year) => year,
         _ => return None,
     };
-    let mut parts = time.split(':');
-    let hour = number(parts.next()?, 0, 23)?;
-    let minute = number(parts.next()?, 0, 59)?;
-    let second = number(parts.next()?, 0, 60)?;
-    if parts.next().is_some() {
-        return None;
-    }
-    Some(((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second)
+    let days = days(year, month_number(month)?, number(day, 1, 31)?);
+    let minutes = (days * 24 + number(hour, 0, 23)?) * 60 + number(minute, 0, 59)?;
+    Some(minutes * 60 + number(second, 0, 60)?)
 }
 
 /// The number of a month, from 1.
 fn month_number(word: &str) -> Option<i64> {
-    let at = MONTHS.iter().position(|month| month.eq_ignore_ascii_case(word))?;
+    let at = MONTHS.chunks(3).position(|month| month.eq_ignore_ascii_case(word.as_bytes()))?;
     i64::try_from(at + 1).ok()
 }
 
+/// A number of up to four digits.
 fn number(word: &str, least: i64, most: i64) -> Option<i64> {
-    let digits = word.len() <= 4 && word.bytes().all(|byte| byte.is_ascii_digit());
-    word.parse().ok().filter(|number| digits && (least..=most).contains(number))
+    let mut value = 0;
+    for byte in word.bytes() {
+        value = if byte.is_ascii_digit() { value * 10 + i64::from(byte - b'0') } else { return None };
+    }
+    ((1..=4).contains(&word.len()) && (least..=most).contains(&value)).then_some(value)
 }
 
 /// Days from 1970 to a date of the Gregorian calendar. Years are taken to begin in March, so that the leap day is the

@@ -63,6 +63,7 @@ async fn run(input: &[u8], counter: &Counter, host: &Host) -> Result<JsValue, Fa
         providers,
         instructions: more.get("instructions").given().map(|text| text.text().map(str::to_owned)).transpose()?,
         fails_with_provider: more.get("throws").flag(),
+        cached_prefix: more.get("cachedPrefix").flag(),
     };
     out(&Slim::from(&api::compact(input, &options, counter).await?))
 }

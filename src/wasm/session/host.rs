@@ -37,6 +37,10 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn redact(this: &Host, text: &str) -> String;
 
+    /// The first messages that the chat's own model was sent last, and the tools: JSON texts, or `null`.
+    #[wasm_bindgen(method)]
+    pub fn shown(this: &Host, messages: usize) -> Array;
+
     /// A new scope.
     #[wasm_bindgen(method)]
     pub fn scope(this: &Host) -> Scope;
@@ -64,9 +68,10 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn fetch(this: &Scope, provider: usize, url: &str, headers: Array, body: &str) -> Promise;
 
-    /// What a request of the global `fetch` comes to, a [`Response`]: its promise, or what it threw.
+    /// What a request of the global `fetch` comes to, a [`Response`]: its promise, or what it threw. The scope keeps the
+    /// request: Node.js cannot abort one that nobody holds any more.
     #[wasm_bindgen(method)]
-    pub fn sent(this: &Scope, url: &str, promise: JsValue, threw: bool) -> Promise;
+    pub fn sent(this: &Scope, url: &str, request: &web_sys::Request, promise: JsValue, threw: bool) -> Promise;
 
     /// The next bytes of a body: `Uint8Array`, or `undefined` at its end. Ends the scope after `stall` milliseconds.
     #[wasm_bindgen(method)]
