@@ -196,7 +196,10 @@ impl<'p> Guarded<'p> {
             drop(place);
             self.note(&error);
             let pause = self.pause(attempt, &error);
-            let again = attempt < self.limits.attempts
+            // A browser that hides why may do so for good.
+            let most =
+                if error.class == ErrorClass::Opaque { self.limits.attempts.min(2) } else { self.limits.attempts };
+            let again = attempt < most
                 && may_pass(error.class)
                 && self.runtime.now_ms() + pause < end
                 && self.closed().is_none_or(|until| until <= self.runtime.now_ms() + pause);
@@ -391,7 +394,7 @@ impl Provider for Fallback<'_> {
 
 /// Whether the same request may succeed a moment later.
 fn may_pass(class: ErrorClass) -> bool {
-    says_service_is_ill(class) && class != ErrorClass::Opaque || class == ErrorClass::Truncated
+    says_service_is_ill(class) || class == ErrorClass::Truncated
 }
 
 /// Whether others who ask the same service will fare no better.
@@ -603,14 +606,16 @@ mod tests {
 
     #[test]
     fn what_cannot_pass_is_not_tried_again() {
-        for class in
-            [ErrorClass::Auth, ErrorClass::BadRequest, ErrorClass::Refused, ErrorClass::Blank, ErrorClass::Opaque]
-        {
+        for class in [ErrorClass::Auth, ErrorClass::BadRequest, ErrorClass::Refused, ErrorClass::Blank] {
             let world = World::default();
             let script = Script::new(&world, vec![fails(class)]);
             let error = one(&world, &guarded(&world, &script, Limits::default()), &request(60_000)).unwrap_err();
             assert_eq!((error.class, script.calls()), (class, 1));
         }
+        let world = World::default();
+        let script = Script::new(&world, (0..9).map(|_| fails(ErrorClass::Opaque)).collect());
+        assert!(one(&world, &guarded(&world, &script, Limits::default()), &request(60_000)).is_err());
+        assert_eq!(script.calls(), 2, "what a browser hides may pass, or not");
     }
 
     #[test]

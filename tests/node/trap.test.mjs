@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { test } from "node:test";
 
-import { conversation, load, trapFolder, user } from "./support.mjs";
+import { bundled, conversation, limitFor, load, trapFolder, user } from "./support.mjs";
 
 const skip = existsSync(`${trapFolder}/index.node.js`)
   ? false
@@ -120,4 +120,53 @@ test("running out of memory becomes `internal` and is survived", { skip }, () =>
     limits.bytes = bytes;
   }
   assert.ok(countTokens("alive") > 0);
+});
+
+test("a trap ends every call that waits, leaves no timer, and the next one works", { skip }, async () => {
+  const { compact } = await load("session.node.js", trapFolder);
+  const { instance } = await load("session-instance.node.js", trapFolder);
+  const messages = bundled("coding-agent");
+  const budget = limitFor(messages, 0.06);
+  const unhandled = [];
+  const note = (error) => unhandled.push(error);
+  process.on("unhandledRejection", note).on("uncaughtException", note);
+  const late = [];
+  let told = 0;
+  const provider = (request, { signal }) => {
+    signal.addEventListener("abort", () => {
+      told += 1;
+    });
+    return new Promise((resolve, reject) => late.push(late.length % 2 === 0 ? resolve : reject));
+  };
+  const calls = [1, 2, 3].map(() => compact(messages, { budget, provider }));
+  assert.ok(late.length > 0, "they wait for the provider");
+  const asked = late.length;
+  quietly(() => {
+    assert.throws(() => instance.call((glue) => glue.trap()), isInternal);
+  });
+  for (const call of calls) await assert.rejects(call, isInternal);
+  assert.equal(told, asked);
+  for (const settle of late) settle(new Error("too late"));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.deepEqual(unhandled, []);
+  assert.ok(!process.getActiveResourcesInfo().includes("Timeout"), "no timer is left");
+  const result = await compact(messages, { budget, provider: () => "1. User Intent: pkg/cli/main.go" });
+  assert.ok(result.report.after <= budget);
+  process.off("unhandledRejection", note).off("uncaughtException", note);
+});
+
+test("a trap while a call that waits goes on ends it, and the others", { skip }, async () => {
+  const { compact } = await load("session.node.js", trapFolder);
+  const { instance } = await load("session-instance.node.js", trapFolder);
+  const messages = bundled("coding-agent");
+  const budget = limitFor(messages, 0.06);
+  const other = compact(messages, { budget, provider: () => new Promise(() => {}) });
+  const trapping = compact(messages, {
+    budget,
+    provider: () => "x",
+    onProgress: () => quietly(() => assert.throws(() => instance.call((glue) => glue.trap()), isInternal)),
+  });
+  await assert.rejects(trapping, isInternal);
+  await assert.rejects(other, isInternal);
+  assert.ok((await compact(messages, { budget, provider: () => "x" })).report.after <= budget);
 });
