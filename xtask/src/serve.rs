@@ -7,9 +7,10 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// No inline script, no `eval`; WebAssembly is allowed; requests may go to a provider over https or to this host.
+/// No inline script, no `eval`; WebAssembly is allowed; requests may go wherever a model is, in the local network without
+/// https, too; no form is sent anywhere.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
-    connect-src 'self' https: http://localhost:* http://127.0.0.1:*";
+    connect-src 'self' http: https:; base-uri 'none'; form-action 'none'";
 
 /// How many ports after the preferred one are tried.
 const TRIED_PORTS: u16 = 50;
@@ -161,7 +162,8 @@ mod tests {
         let root = site("types");
         let (head, body) = respond("GET /?x=1 HTTP/1.1", &root);
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("text/html"), "{head}");
-        assert!(head.contains("script-src 'self' 'wasm-unsafe-eval';"), "{head}");
+        assert!(head.contains("default-src 'self'; script-src 'self' 'wasm-unsafe-eval';"), "{head}");
+        assert!(head.contains("connect-src 'self' http: https:;"), "{head}");
         assert_eq!(body, b"<!doctype html>");
         let (head, body) = respond("HEAD /assets/a%20b.wasm HTTP/1.1", &root);
         assert!(head.contains("application/wasm") && head.contains("content-length: 4\r\n"), "{head}");

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 /** The policy that `cargo xtask start` sends, too. */
 export const CSP =
-  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' https: http://localhost:* http://127.0.0.1:*";
+  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' http: https:; base-uri 'none'; form-action 'none'";
 
 const TYPES = {
   ".css": "text/css; charset=utf-8",
