@@ -10,11 +10,17 @@ export default {
   // Relative addresses: the built folder can be served from any path.
   base: "./",
   publicDir: false,
-  resolve: { alias: { epitome: here("../pkg/index.web.js") } },
+  resolve: {
+    alias: [
+      { find: /^epitome$/, replacement: here("../pkg/index.web.js") },
+      { find: /^epitome\/session$/, replacement: here("../pkg/session.web.js") },
+      { find: /^epitome\/(providers\/.+)$/, replacement: `${here("../pkg")}/$1.js` },
+    ],
+  },
   // The conversations are read from ../tests/data, the package from ../pkg.
   server: { fs: { allow: [here("..")] } },
   worker: { format: "es" },
-  plugins: [contentSecurityPolicy(), offlineCopy(here("./offline/sw.js"))],
+  plugins: [contentSecurityPolicy(), offlineCopy(here("./offline/sw.js"), /\/(?:model|session)[-._]/)],
   build: {
     outDir: here("../target/www"),
     emptyOutDir: true,

@@ -2,6 +2,9 @@
 // behind an old copy.
 const CACHE = `epitome-${"__VERSION__"}`;
 const FILES = /** @type {string[]} */ ("__FILES__");
+/** What not every reader needs: kept once it has been used. */
+const LATER = /** @type {string[]} */ ("__LATER__");
+const later = new Set(LATER.map((file) => new URL(file, self.location.href).href));
 
 self.addEventListener("install", (event) => {
   event.waitUntil(
@@ -25,11 +28,24 @@ self.addEventListener("activate", (event) => {
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || !request.url.startsWith(self.registration.scope)) return;
-  event.respondWith(
-    fetch(request).catch(async (failure) => {
-      const copy = await caches.match(request, { ignoreSearch: true });
-      if (copy) return copy;
-      throw failure;
-    }),
-  );
+  event.respondWith(later.has(request.url) ? fetchAndKeep(event) : fetchOrCopy(request));
 });
+
+async function fetchOrCopy(request) {
+  try {
+    return await fetch(request);
+  } catch (failure) {
+    const copy = await caches.match(request, { ignoreSearch: true });
+    if (copy) return copy;
+    throw failure;
+  }
+}
+
+async function fetchAndKeep(event) {
+  const response = await fetchOrCopy(event.request);
+  if (response.ok) {
+    const copy = response.clone();
+    event.waitUntil(caches.open(CACHE).then((cache) => cache.put(event.request, copy)));
+  }
+  return response;
+}
