@@ -60,6 +60,24 @@ test("at 390 px nothing scrolls sideways, in the list, the detail and the errors
   });
   const width = () => page.evaluate(() => document.documentElement.scrollWidth);
   assert.equal(await width(), 390);
+  await page.getByLabel("By a model").check();
+  await page
+    .getByLabel("Model", { exact: true })
+    .fill("a-model-with-a-name-that-is-longer-than-any-screen-of-a-telephone");
+  await page
+    .getByLabel("Address", { exact: true })
+    .fill("https://models.of-a-company-with-a-long-name.example:8443/v1");
+  await page.getByLabel("Address", { exact: true }).press("Tab");
+  await page.getByText("Texts go to").waitFor();
+  assert.equal(await width(), 390);
+  await page.locator("#privacy").scrollIntoViewIfNeeded();
+  const outside = await page
+    .locator(".top")
+    .evaluate(
+      (top) => [...top.querySelectorAll("*")].filter((element) => element.getBoundingClientRect().right > 391).length,
+    );
+  assert.equal(outside, 0);
+  await page.getByLabel("Without a model").check();
   await page.locator(".list").scrollIntoViewIfNeeded();
   await page.locator(".row:not(.is-fold)").first().tap();
   const detail = page.locator(".detail[open]");
@@ -94,6 +112,10 @@ for (const colorScheme of ["light", "dark"]) {
   test(`text has enough contrast in the ${colorScheme} scheme`, async () => {
     const { page, context } = await site.open({ colorScheme });
     await choose(page, "Customer service", 62);
+    await page.getByLabel("By a model").check();
+    await page.getByLabel("Address", { exact: true }).fill("nowhere");
+    await page.getByLabel("Address", { exact: true }).press("Tab");
+    await page.locator("#model-problem").getByText("not an address").waitFor();
     assert.deepEqual(await page.evaluate(contrasts), []);
     await page.locator('.row[data-look="hidden"], .row[data-look="pruned"]').first().click();
     await page.locator(".detail[open]").waitFor();

@@ -101,6 +101,9 @@ test("the skip link leads to the messages", async () => {
 
 test("the focus is always visible", async () => {
   const { page, context } = await site.open();
+  // With all that can be filled in and pressed.
+  await page.getByLabel("By a model").check();
+  await page.evaluate(() => document.activeElement.blur());
   for (let presses = 0; presses < 24; presses++) {
     await page.keyboard.press("Tab");
     const visible = await page.evaluate(() => {

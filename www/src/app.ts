@@ -1,6 +1,6 @@
 import { type Bundled, CONVERSATIONS } from "./conversations.ts";
-import { Engine, EngineError } from "./engine/client.ts";
-import type { Failure, FitAnswer, Loaded, Outcome, RowId } from "./engine/protocol.ts";
+import { Engine, EngineError, failureOf } from "./engine/client.ts";
+import type { FitAnswer, Loaded, Outcome, RowId } from "./engine/protocol.ts";
 import { announcer } from "./ui/announcer.ts";
 import { BudgetControl } from "./ui/budget.ts";
 import { DetailPane } from "./ui/detail.ts";
@@ -15,8 +15,10 @@ import { attribution, Picker } from "./ui/picker.ts";
 import { ReportView } from "./ui/report.ts";
 import { chooseScale, type Scale } from "./ui/scale.ts";
 import { Strips } from "./ui/strips.ts";
+import { SummaryChoice } from "./ui/summaries.ts";
 import { themeButton } from "./ui/theme.ts";
-import { bytes, count } from "./ui/words.ts";
+import { bytes, count, plural } from "./ui/words.ts";
+import { ModelWork } from "./ui/work.ts";
 
 /** Where the slider starts for the reader's own conversation. */
 const OWN_SHARE = 0.3;
@@ -41,6 +43,18 @@ export class App {
   readonly #engine = new Engine();
   readonly #notices = new Notices(byId("notices", HTMLElement));
   readonly #report = new ReportView();
+  readonly #summaries = new SummaryChoice(() => this.#refit());
+  readonly #work = new ModelWork(this.#engine, {
+    done: (answer) => this.#showModels(answer),
+    failed: (failure) => {
+      this.#modelNotice = this.#notices.failure("The model could not be asked", failure);
+    },
+    stopped: (words) => this.#announce(words),
+    again: () => {
+      this.#summaries.confirm();
+      this.#refit();
+    },
+  });
   readonly #announce = announcer(byId("announcement", HTMLElement));
   readonly #undo = byId("undo", HTMLButtonElement);
   readonly #copy = byId("copy", HTMLButtonElement);
@@ -54,6 +68,8 @@ export class App {
   readonly #picker: Picker;
   #open: Open | undefined;
   #detailRow: RowId | undefined;
+  /** Takes away what was said about a model. */
+  #modelNotice: (() => void) | undefined;
   #fitting = false;
   #fitAgain = false;
   #opening: Promise<boolean> = Promise.resolve(true);
@@ -119,8 +135,7 @@ export class App {
   async #openFile(file: File): Promise<void> {
     const opened = await this.#load(file.name, OWN_SHARE, () => Promise.resolve({ file }));
     if (opened)
-      byId("attribution", HTMLElement).textContent =
-        `Your file ${file.name}, ${bytes(file.size)}. It stays in this tab.`;
+      byId("attribution", HTMLElement).textContent = `Your file ${file.name}, ${bytes(file.size)}, read in this tab.`;
   }
 
   /** One after the other: the page and the worker must agree on what is open. */
@@ -160,6 +175,7 @@ export class App {
 
   /** Fits to the newest limit and pins; while one fit runs, further requests become one. */
   #refit(): void {
+    this.#prepareModel();
     if (this.#fitting) {
       this.#fitAgain = true;
       return;
@@ -175,18 +191,51 @@ export class App {
     try {
       const answer = await this.#engine.call("fit", {
         limit: this.#budget.limit,
-        pins: [...open.pins].sort((a, b) => a - b),
+        pins: pinsOf(open),
       });
       if (open === this.#open) this.#show(open, answer);
+      if (!this.#fitAgain) this.#askModel(open, answer);
     } catch (error) {
       if (open === this.#open) {
         this.#notices.failure("Could not be fitted", failureOf(error));
+        if (this.#summaries.model) this.#work.rest("There is nothing to ask the model.");
         if (!open.shown) this.#draw(open, original(open.loaded));
       }
     } finally {
       this.#fitting = false;
     }
     if (this.#fitAgain) await this.#fitOnce();
+  }
+
+  /** What is being asked is out of date; says whether and whom to ask next. */
+  #prepareModel(): void {
+    const { isByModel, host, lacks, isConfirmed } = this.#summaries;
+    byId("privacy-claim", HTMLElement).textContent = host ? `Texts go to ${host}` : "Nothing leaves this page";
+    byId("privacy", HTMLElement).classList.toggle("is-open", host !== undefined);
+    this.#modelNotice?.();
+    if (!isByModel) this.#work.hide();
+    else if (lacks !== undefined) this.#work.rest(lacks);
+    else if (!isConfirmed) this.#work.rest(`A link named ${host}. Nothing has been sent there.`, "Ask");
+    else this.#work.soon();
+  }
+
+  #askModel(open: Open, answer: FitAnswer): void {
+    const { model, isConfirmed } = this.#summaries;
+    if (open !== this.#open || model === undefined || !isConfirmed) return;
+    if (!answer.fits) {
+      this.#work.rest("The limit cannot be met.");
+      return;
+    }
+    const isAsked = this.#work.ask({ limit: this.#budget.limit, pins: pinsOf(open), model });
+    if (isAsked) this.#announce(`${inWords(answer.outcome)}; a model is asked`);
+  }
+
+  /** Shows what came of asking a model, and what did not. */
+  #showModels(answer: FitAnswer): void {
+    const open = this.#open;
+    if (!open) return;
+    this.#show(open, answer);
+    if (answer.fits) this.#modelNotice = this.#notices.ofModel(answer.outcome.report.warnings);
   }
 
   #show(open: Open, answer: FitAnswer): void {
@@ -206,8 +255,7 @@ export class App {
     this.#placeFloor(answer.smallest);
     open.outcome = answer.outcome;
     this.#report.fitted(answer.outcome, answer.smallest);
-    const { before, after, tier } = answer.outcome.report;
-    this.#announce(`${count(before)} to ${count(after)} tokens, tier ${tier}`);
+    this.#announce(inWords(answer.outcome));
     this.#draw(open, answer.outcome);
   }
 
@@ -263,6 +311,7 @@ export class App {
   async #undoFit(): Promise<void> {
     const open = this.#open;
     if (!open?.outcome) return;
+    if (this.#summaries.model) this.#work.rest("Undone.", "Ask again");
     try {
       const proof = await this.#engine.call("undo", null);
       if (open !== this.#open) return;
@@ -370,12 +419,14 @@ export class App {
   }
 }
 
-const rowKey = (row: RowId) => ("message" in row ? `m${row.message}` : `i${row.inserted}`);
-
-function failureOf(error: unknown): Failure {
-  if (error instanceof EngineError) return error.failure;
-  return { code: "unreadable_file", message: error instanceof Error ? error.message : String(error) };
+function inWords({ report: { before, after, tier, models } }: Outcome): string {
+  const asked = models ? `, ${plural(models.requests, "request")} to a model` : "";
+  return `${count(before)} to ${count(after)} tokens, tier ${tier}${asked}`;
 }
+
+const pinsOf = ({ pins }: Open) => [...pins].sort((a, b) => a - b);
+
+const rowKey = (row: RowId) => ("message" in row ? `m${row.message}` : `i${row.inserted}`);
 
 /** The conversation as it was given, in the shape of a fit that edits nothing. */
 function original({ messages, total, format }: Loaded): Outcome {

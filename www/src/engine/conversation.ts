@@ -3,6 +3,7 @@ import {
   detectFormat,
   EpitomeError,
   type ErrorDetails,
+  type FitOptions,
   type FitResult,
   type Format,
   fit,
@@ -11,6 +12,8 @@ import {
 import { labels, roleOf } from "./label.ts";
 import { outcome } from "./outcome.ts";
 import type { Detail, FitAnswer, Loaded, Outcome, RowId, UndoProof } from "./protocol.ts";
+
+type Compact = (messages: readonly object[], options: FitOptions) => Promise<FitResult<object>>;
 
 /** One conversation and its newest fit. */
 export class Conversation {
@@ -45,14 +48,28 @@ export class Conversation {
 
   fit(limit: number, pins: readonly number[]): FitAnswer {
     const started = performance.now();
-    let result: FitResult<object>;
     try {
-      result = fit(this.#messages, { budget: limit, format: this.#format, pin: pins });
+      return this.#take(fit(this.#messages, this.#options(limit, pins)), pins, started);
     } catch (error) {
-      const details = irreducible(error);
-      if (details) return { fits: false, error: details, message: (error as Error).message };
-      throw error;
+      return doesNotFit(error);
     }
+  }
+
+  /** As `fit`, by what asks a model. */
+  async compact(limit: number, pins: readonly number[], compact: Compact): Promise<FitAnswer> {
+    const started = performance.now();
+    try {
+      return this.#take(await compact(this.#messages, this.#options(limit, pins)), pins, started);
+    } catch (error) {
+      return doesNotFit(error);
+    }
+  }
+
+  #options(limit: number, pins: readonly number[]): FitOptions {
+    return { budget: limit, format: this.#format, pin: pins };
+  }
+
+  #take(result: FitResult<object>, pins: readonly number[], started: number): FitAnswer {
     const milliseconds = performance.now() - started;
     this.#result = result;
     this.#outcome = outcome(result, this.#messages.length, this.#tokens, milliseconds, (message) =>
@@ -143,6 +160,13 @@ export class Conversation {
     }
     return this.#smallest.tokens;
   }
+}
+
+/** The answer where the budget cannot be met; every other failure is thrown on. */
+function doesNotFit(error: unknown): FitAnswer {
+  const details = irreducible(error);
+  if (details) return { fits: false, error: details, message: (error as Error).message };
+  throw error;
 }
 
 function irreducible(error: unknown): ErrorDetails["irreducible_budget"] | undefined {

@@ -49,6 +49,28 @@ export interface Loaded {
   readonly notes: readonly string[];
 }
 
+/** A model that is to write the summaries. */
+export interface ModelSettings {
+  /** Base URL of a service that speaks like OpenAI. */
+  readonly address: string;
+  readonly model: string;
+  /** Empty where the service needs none. */
+  readonly key: string;
+  /** Whether its answers are to come piece by piece. */
+  readonly stream: boolean;
+}
+
+/** How far a model is. */
+export interface ModelProgress {
+  /** Requests that have been answered or given up. */
+  readonly done: number;
+  readonly running: number;
+  /** Requests that failed and will be sent again. */
+  readonly pausing: number;
+  /** Of answers, all together. */
+  readonly characters: number;
+}
+
 export type FitAnswer =
   | { readonly fits: true; readonly outcome: Outcome; readonly smallest: number }
   | { readonly fits: false; readonly error: ErrorDetails["irreducible_budget"]; readonly message: string };
@@ -78,6 +100,10 @@ export type RowId = { readonly message: number } | { readonly inserted: number }
 export interface Calls {
   load: { in: { text: string } | { file: File }; out: Loaded };
   fit: { in: { limit: number; pins: readonly number[] }; out: FitAnswer };
+  /** As `fit`, with summaries by a model. Given up (`aborted`) as soon as any call but `detail` and `json` follows. */
+  compact: { in: { limit: number; pins: readonly number[]; model: ModelSettings }; out: FitAnswer };
+  /** Gives up what a model is doing. */
+  stop: { in: null; out: null };
   detail: { in: RowId; out: Detail };
   undo: { in: null; out: UndoProof };
   /** The fitted messages as JSON. */
@@ -94,4 +120,8 @@ export interface Failure {
 }
 
 export type Request = { [C in Call]: { readonly id: number; readonly call: C; readonly input: Calls[C]["in"] } }[Call];
-export type Response = { readonly id: number } & ({ readonly value: unknown } | { readonly failure: Failure });
+export type Response = { readonly id: number } & (
+  | { readonly value: unknown }
+  | { readonly failure: Failure }
+  | { readonly progress: ModelProgress }
+);

@@ -1,7 +1,8 @@
-import { EpitomeError, init } from "epitome";
+import { EpitomeError, init, type ProgressEvent } from "epitome";
 import { Conversation } from "./conversation.ts";
-import type { Failure, Request, Response } from "./protocol.ts";
+import type { Call, Calls, Failure, ModelProgress, Request, Response } from "./protocol.ts";
 import { readConversation, UnreadableFile } from "./read.ts";
+import { Tally } from "./tally.ts";
 
 // TypeScript has one global scope per program and this program's is the page's.
 const port = globalThis as unknown as {
@@ -12,7 +13,16 @@ const port = globalThis as unknown as {
 const ready = init();
 let current: Conversation | undefined;
 
-async function answer(request: Request): Promise<unknown> {
+/** These only look at what is there; after any other call nobody waits for a model any more. */
+const LOOKS: ReadonlySet<Call> = new Set(["detail", "json"]);
+let asking = new AbortController();
+
+interface Hooks {
+  readonly signal: AbortSignal;
+  heard(progress: ModelProgress): void;
+}
+
+async function answer(request: Request, hooks: Hooks): Promise<unknown> {
   await ready;
   if (request.call === "load") {
     const { input } = request;
@@ -26,12 +36,43 @@ async function answer(request: Request): Promise<unknown> {
   switch (request.call) {
     case "fit":
       return current.fit(request.input.limit, request.input.pins);
+    case "compact":
+      return compact(current, request.input, hooks);
+    case "stop":
+      return null;
     case "detail":
       return current.detail(request.input);
     case "undo":
       return current.undo();
     case "json":
       return current.json();
+  }
+}
+
+async function compact(
+  conversation: Conversation,
+  { limit, pins, model }: Calls["compact"]["in"],
+  { signal, heard }: Hooks,
+): Promise<unknown> {
+  const ask = await asker();
+  const tally = new Tally();
+  const onProgress = (event: ProgressEvent) => heard(tally.after(event));
+  return conversation.compact(limit, pins, (messages, options) =>
+    ask(messages, { ...options, signal, onProgress }, model),
+  );
+}
+
+/** What talks to models is loaded when the first is asked, and again when that failed. */
+async function asker() {
+  try {
+    const { ask, init } = await import("./model.ts");
+    await init();
+    return ask;
+  } catch (cause) {
+    if (cause instanceof EpitomeError) throw cause;
+    throw new EpitomeError("not_initialised", "The part of this page that talks to models could not be loaded.", {
+      cause,
+    });
   }
 }
 
@@ -52,11 +93,16 @@ function describe(error: unknown): Failure {
 // One request after the other: a fit must not overtake the load before it.
 let queue = Promise.resolve();
 port.onmessage = ({ data: request }) => {
-  queue = queue.then(async () => {
-    try {
-      port.postMessage({ id: request.id, value: await answer(request) });
-    } catch (error) {
-      port.postMessage({ id: request.id, failure: describe(error) });
-    }
+  if (!LOOKS.has(request.call)) asking.abort();
+  if (request.call === "compact") asking = new AbortController();
+  const { id } = request;
+  const hooks = { signal: asking.signal, heard: (progress: ModelProgress) => port.postMessage({ id, progress }) };
+  queue = queue.then(() => {
+    const answered = answer(request, hooks).then(
+      (value) => port.postMessage({ id, value }),
+      (error) => port.postMessage({ id, failure: describe(error) }),
+    );
+    // A model takes its time; the next request does not wait for it.
+    return request.call === "compact" ? undefined : answered;
   });
 };

@@ -1,7 +1,7 @@
 import type { ErrorDetails } from "epitome";
 import type { Outcome, UndoProof } from "../engine/protocol.ts";
 import { byId, h } from "./dom.ts";
-import { bytes, count, percent, plural, TIERS } from "./words.ts";
+import { bytes, count, percent, plural, seconds, TIERS } from "./words.ts";
 
 type Fact = readonly [name: string, value: string, detail: string];
 
@@ -102,7 +102,19 @@ export class ReportView {
   }
 }
 
-function facts({ report, milliseconds }: Outcome, smallest: number): Fact[] {
+function took({ report: { models }, milliseconds }: Outcome): Fact {
+  if (!models) {
+    const time = milliseconds < 1 ? "<1 ms" : `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
+    return ["Time", time, "no model called"];
+  }
+  const { requests, inputTokens, outputTokens } = models;
+  const known = inputTokens + outputTokens > 0;
+  const tokens = known ? `${count(inputTokens)} tokens in, ${count(outputTokens)} out` : "tokens unknown";
+  return ["Time", seconds(milliseconds), `${plural(requests, "request")}, ${tokens}`];
+}
+
+function facts(outcome: Outcome, smallest: number): Fact[] {
+  const { report } = outcome;
   const { tier, firstChangedIndex, prefixTokens, after } = report;
   return [
     ["Tier", tier, TIERS[tier]],
@@ -111,7 +123,7 @@ function facts({ report, milliseconds }: Outcome, smallest: number): Fact[] {
       ? ["Prompt cache", plural(after, "token"), "all of it survives"]
       : ["Prompt cache", plural(prefixTokens, "token"), `survive, before message ${firstChangedIndex}`],
     ["Smallest possible", plural(smallest, "token"), "the irreducible set"],
-    ["Time", milliseconds < 1 ? "<1 ms" : `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`, "no model called"],
+    took(outcome),
   ];
 }
 

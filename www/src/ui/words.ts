@@ -32,6 +32,13 @@ export const TIERS: Readonly<Record<Tier, string>> = {
   hard: "messages hidden or shrunk",
 };
 
+export const seconds = (milliseconds: number) =>
+  milliseconds < 100 ? "<0.1 s" : `${(milliseconds / 1000).toFixed(1)} s`;
+
+/** Whether it says that something is not the work of the model that was asked for it. */
+export const isAboutModel = ({ code }: { readonly code: string }) =>
+  code.startsWith("provider_") || code === "summary_refused";
+
 export function bytes(value: number): string {
   if (value < 1000) return plural(value, "byte");
   return value < 1_000_000 ? `${(value / 1000).toFixed(1)} kB` : `${(value / 1_000_000).toFixed(1)} MB`;
