@@ -255,6 +255,7 @@ export interface Warning {
   readonly code:
     | "previous_ignored"
     | "summary_left_out"
+    | "summary_refused"
     | "attachment_estimated"
     | "originals_not_json"
     | `provider_${ProviderClass}`;

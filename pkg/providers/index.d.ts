@@ -19,6 +19,8 @@ export type Purpose = "summary" | "consolidation" | "tool-pair" | "goal" | "subg
 
 /** One request to a model. Sizes are tokens by the counter in use. */
 export interface ProviderRequest {
+  /** Which request of the call this is, from 1; attempts at it have the same. */
+  readonly number: number;
   readonly purpose: Purpose;
   /** What the model reads. */
   readonly messages: readonly { readonly role: string; readonly content: string }[];
@@ -162,6 +164,8 @@ export type ProgressEvent =
   | {
       readonly type: "request";
       readonly provider: string;
+      /** Which request of the call, from 1. */
+      readonly request: number;
       readonly purpose: Purpose;
       /** 1 for the first time. */
       readonly attempt: number;
@@ -171,14 +175,18 @@ export type ProgressEvent =
   | {
       readonly type: "text";
       readonly provider: string;
+      /** Which request of the call, from 1. */
+      readonly request: number;
       readonly purpose: Purpose;
       /** Length of the answer so far. */
       readonly characters: number;
     }
-  | { readonly type: "answer"; readonly provider: string; readonly purpose: Purpose; readonly ms: number }
+  | { readonly type: "answer"; readonly provider: string; readonly request: number; readonly purpose: Purpose; readonly ms: number }
   | {
       readonly type: "failure";
       readonly provider: string;
+      /** Which request of the call, from 1. */
+      readonly request: number;
       readonly purpose: Purpose;
       /** `provider_<class>`. */
       readonly code: string;

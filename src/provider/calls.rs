@@ -138,7 +138,8 @@ impl<'p> Calls<'p> {
         };
         let messages = vec![RequestMessage { role: "user".to_owned(), content: prompt }];
         let prefix = shown.map(|shown| shown.messages);
-        let request = Request { purpose, messages, tokens, max_tokens, timeout_ms, prefix };
+        let number = self.made.get();
+        let request = Request { number, purpose, messages, tokens, max_tokens, timeout_ms, prefix };
         let result = provider.complete(&request).await;
         if let Some(usage) = result.as_ref().ok().and_then(|answer| answer.usage) {
             let Usage { input_tokens, output_tokens } = self.usage.get();

@@ -104,14 +104,19 @@ impl Fetch<'_> {
         );
         let mut characters = 0;
         while !reader.is_complete() {
-            let chunk = settled(scope.read(response, self.stall_ms)).await?;
+            let chunk = match settled(scope.read(response, self.stall_ms)).await {
+                Ok(chunk) => chunk,
+                // A connection that breaks after the end of the answer breaks nothing.
+                Err(error) => return reader.finish().map_err(|_| error),
+            };
             if chunk.is_undefined() {
                 break;
             }
             let more = reader.push(&chunk.unchecked_into::<Uint8Array>().to_vec())?;
             if more > 0 {
                 characters += more;
-                self.runtime.progress(&Progress::Text { provider: &self.name, purpose: request.purpose, characters });
+                let (provider, number, purpose) = (self.name.as_str(), request.number, request.purpose);
+                self.runtime.progress(&Progress::Text { provider, number, purpose, characters });
             }
         }
         reader.finish()
@@ -124,6 +129,14 @@ fn is_credential(name: &str) -> bool {
     ["auth", "key", "token", "secret", "cookie", "password", "credential"]
         .iter()
         .any(|part| find(&name, part).is_some())
+}
+
+/// Whether a header is one that every `fetch` takes: a name of token characters, a value without breaks and of bytes.
+fn can_be_sent(name: &str, value: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty()
+        && name.bytes().all(is_token)
+        && value.chars().all(|char| char == '\t' || (' '..='\u{ff}').contains(&char) && char != '\u{7f}')
 }
 
 /// Ours, and those of the host, which win.
@@ -145,6 +158,11 @@ fn send(scope: &Scope, url: &str, headers: &[(String, String)], body: &str) -> R
         .redirect(RequestRedirect::Manual)
         .abort_signal(Some(&scope.signal()));
     for (name, value) in headers {
+        // gloo panics where the platform refuses.
+        if !can_be_sent(name, value) {
+            let message = format!("the header `{name}` holds characters that no header can");
+            return Err(ProviderError::new(ErrorClass::BadRequest, message));
+        }
         request = request.header(name, value);
     }
     let request: web_sys::Request = request

@@ -42,6 +42,8 @@ pub enum Progress<'e> {
     Request {
         /// Whom it is sent to.
         provider: &'e str,
+        /// Which request of the compaction it is, from 1.
+        number: u32,
         /// What for.
         purpose: Purpose,
         /// 1 for the first time.
@@ -53,6 +55,8 @@ pub enum Progress<'e> {
     Text {
         /// Where from.
         provider: &'e str,
+        /// Which request it answers.
+        number: u32,
         /// What the request was for.
         purpose: Purpose,
         /// How much there is so far, Unicode scalars.
@@ -62,6 +66,8 @@ pub enum Progress<'e> {
     Answer {
         /// Where from.
         provider: &'e str,
+        /// Which request it answers.
+        number: u32,
         /// What the request was for.
         purpose: Purpose,
         /// How long it took, milliseconds.
@@ -71,6 +77,8 @@ pub enum Progress<'e> {
     Failure {
         /// Whose.
         provider: &'e str,
+        /// Which request it was.
+        number: u32,
         /// What the request was for.
         purpose: Purpose,
         /// Why.
@@ -205,6 +213,7 @@ impl<'p> Guarded<'p> {
                 && self.closed().is_none_or(|until| until <= self.runtime.now_ms() + pause);
             self.runtime.progress(&Progress::Failure {
                 provider: &self.name,
+                number: request.number,
                 purpose: request.purpose,
                 error: &error,
                 retry_in_ms: again.then_some(pause),
@@ -223,13 +232,13 @@ impl<'p> Guarded<'p> {
         // In range: at most what `request.timeout_ms` was.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped by f64-to-int casts")]
         let request = Request { timeout_ms: time.max(1.0) as u32, ..request.clone() };
-        let (provider, purpose) = (self.name.as_str(), request.purpose);
-        self.runtime.progress(&Progress::Request { provider, purpose, attempt, tokens: request.tokens });
+        let (provider, number, purpose) = (self.name.as_str(), request.number, request.purpose);
+        self.runtime.progress(&Progress::Request { provider, number, purpose, attempt, tokens: request.tokens });
         let answer = self.inner.complete(&request).await?;
         if let Some(error) = read_in_part(&request, &answer) {
             return Err(error);
         }
-        self.runtime.progress(&Progress::Answer { provider, purpose, ms: self.runtime.now_ms() - began });
+        self.runtime.progress(&Progress::Answer { provider, number, purpose, ms: self.runtime.now_ms() - began });
         Ok(answer)
     }
 
@@ -409,11 +418,11 @@ fn says_service_is_ill(class: ErrorClass) -> bool {
     )
 }
 
-/// Some services cut off what is too long, say nothing, and answer what is left; their own count gives it away. Half is
-/// far outside of what two ways of counting differ by.
+/// Some services cut off what is too long, say nothing, and answer what is left; their own count gives it away. A third is
+/// outside of what two ways of counting differ by, also for scripts that one of them knows and the other does not.
 fn read_in_part(request: &Request, answer: &Answer) -> Option<ProviderError> {
     let read = answer.usage?.input_tokens;
-    if request.tokens < TELLING || read == 0 || read >= request.tokens / 2 {
+    if request.tokens < TELLING || read == 0 || read >= request.tokens / 3 {
         return None;
     }
     let message = format!("the service read only {read} of about {} tokens", request.tokens);
@@ -573,7 +582,15 @@ mod tests {
 
     fn request(timeout_ms: u32) -> Request {
         let messages = vec![RequestMessage { role: "user".to_owned(), content: "hello".to_owned() }];
-        Request { purpose: Purpose::Summary, messages, tokens: 2_000, max_tokens: 100, timeout_ms, prefix: None }
+        Request {
+            number: 1,
+            purpose: Purpose::Summary,
+            messages,
+            tokens: 2_000,
+            max_tokens: 100,
+            timeout_ms,
+            prefix: None,
+        }
     }
 
     fn guarded<'w>(world: &'w World, script: &Rc<Script<'w>>, limits: Limits) -> Guarded<'w> {
@@ -744,14 +761,14 @@ mod tests {
     fn a_prompt_that_was_read_only_in_part_is_too_long() {
         let world = World::default();
         let usage = |input_tokens| Some(Usage { input_tokens, output_tokens: 5 });
-        let cut = Answer { usage: usage(900), ..answer("about the end") };
-        let whole = Answer { usage: usage(1_700), ..answer("about all") };
+        let cut = Answer { usage: usage(600), ..answer("about the end") };
+        let whole = Answer { usage: usage(700), ..answer("about all") };
         let script = Script::new(&world, vec![Ok(cut), Ok(whole)]);
         let model = guarded(&world, &script, Limits::default());
         assert_eq!(model.window(), 16_000);
         let error = one(&world, &model, &request(60_000)).unwrap_err();
-        assert_eq!((error.class, error.limit), (ErrorClass::ContextLength, Some(900)));
-        assert_eq!(model.window(), 900, "the window is corrected");
+        assert_eq!((error.class, error.limit), (ErrorClass::ContextLength, Some(600)));
+        assert_eq!(model.window(), 600, "the window is corrected");
         assert_eq!(one(&world, &model, &request(60_000)).unwrap().text, "about all");
     }
 

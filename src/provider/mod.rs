@@ -81,6 +81,8 @@ pub struct RequestMessage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
+    /// Which request of the compaction this is, from 1; attempts at it have the same.
+    pub number: u32,
     /// What it is for.
     pub purpose: Purpose,
     /// What the model reads.

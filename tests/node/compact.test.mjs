@@ -67,7 +67,7 @@ describe("compact", () => {
       outputTokens: requests.length * 10,
     });
     for (const request of requests) {
-      assert.deepEqual(Object.keys(request), ["purpose", "messages", "tokens", "maxTokens", "timeoutMs"]);
+      assert.deepEqual(Object.keys(request), ["number", "purpose", "messages", "tokens", "maxTokens", "timeoutMs"]);
       assert.equal(request.tokens, countTokens(request.messages[0].content));
       assert.ok(request.tokens + request.maxTokens <= 16_000);
       assert.ok(request.timeoutMs <= 120_000 && request.timeoutMs > 60_000);
@@ -365,6 +365,7 @@ describe("the host", () => {
     assert.deepEqual(events[0], {
       type: "request",
       provider: "the model",
+      request: 1,
       purpose: "summary",
       attempt: 1,
       tokens: events[0].tokens,
@@ -373,6 +374,7 @@ describe("the host", () => {
     assert.deepEqual(failure, {
       type: "failure",
       provider: "the model",
+      request: 1,
       purpose: "summary",
       code: "provider_unavailable",
       message: "only once",

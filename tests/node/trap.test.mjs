@@ -132,7 +132,7 @@ test("a trap ends every call that waits, leaves no timer, and the next one works
   process.on("unhandledRejection", note).on("uncaughtException", note);
   const late = [];
   let told = 0;
-  const provider = (request, { signal }) => {
+  const provider = (_, { signal }) => {
     signal.addEventListener("abort", () => {
       told += 1;
     });

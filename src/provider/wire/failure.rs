@@ -43,7 +43,6 @@ const CERTAIN: &[(&str, ErrorClass)] = &[
     ("billing_error", ErrorClass::Auth),
     ("content_filter", ErrorClass::Refused),
     ("content_policy_violation", ErrorClass::Refused),
-    ("responsibleaipolicyviolation", ErrorClass::Refused),
     ("data_inspection_failed", ErrorClass::Refused),
     ("model_not_found", ErrorClass::BadRequest),
     ("not_found_error", ErrorClass::BadRequest),
@@ -248,7 +247,6 @@ impl Told {
             let number = Draft::number(source, key).and_then(|number| u16::try_from(number).ok());
             self.status = self.status.or(number.filter(|status| (400..600).contains(status)));
         }
-        self.name(source.get("innererror").map_or("", |inner| text_of(inner, "code")));
         for detail in source.get("details").and_then(Value::as_array).unwrap_or_default() {
             self.name(text_of(detail, "reason"));
             self.wait = self.wait.or_else(|| wait::duration(text_of(detail, "retryDelay")));
@@ -680,6 +678,7 @@ mod tests {
             ("application/json", r#""Hello""#, r#"the answer is not JSON: "Hello""#),
             ("text/event-stream", "data: {\"type\":\"message_start\"}\n\n", "the answer is JSON of another kind"),
             ("text/event-stream", "data: oops\n\ndata: x", "the answer is not JSON: oops"),
+            ("text/event-stream", "data: oops\ndata: more\n\n", "the answer is not JSON: oops more"),
         ] {
             let failed = error(200, content_type, body);
             assert_eq!((failed.class, failed.message.as_str()), (ErrorClass::Malformed, message), "{body}");

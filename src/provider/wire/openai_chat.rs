@@ -231,6 +231,23 @@ mod tests {
     }
 
     #[test]
+    fn words_may_come_twice_from_the_first_one_on() {
+        let words = ["ha", "ha", "no", "no"].map(|word| {
+            ["data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"", word, "\"}}]}\n\n"].concat()
+        });
+        assert_eq!(told(read_stream(OpenaiChat, &[&words.concat(), "data: [DONE]\n\n"].concat())).0, "hahanono");
+    }
+
+    #[test]
+    fn no_reason_to_end_may_be_written_as_one() {
+        for reason in ["null", "\"null\"", "\"\""] {
+            let chunk =
+                ["data: {\"choices\":[{\"delta\":{\"content\":\"Hel\"},\"finish_reason\":", reason, "}]}\n\n"].concat();
+            assert_eq!(class(read_stream(OpenaiChat, &chunk)), ErrorClass::Truncated, "{reason}");
+        }
+    }
+
+    #[test]
     fn an_end_that_comes_with_text_and_comes_twice_counts_once() {
         let last =
             concat!(r#"data: {"choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":"stop"}]}"#, "\n\n");

@@ -74,7 +74,15 @@ pub(crate) fn message(role: &str, content: &str) -> RequestMessage {
 }
 
 pub(crate) fn request(messages: Vec<RequestMessage>) -> Request {
-    Request { purpose: Purpose::Summary, messages, tokens: 3_000, max_tokens: 512, timeout_ms: 1_000, prefix: None }
+    Request {
+        number: 1,
+        purpose: Purpose::Summary,
+        messages,
+        tokens: 3_000,
+        max_tokens: 512,
+        timeout_ms: 1_000,
+        prefix: None,
+    }
 }
 
 pub(crate) fn endpoint(wire: Wire, base_url: &str) -> Endpoint {

@@ -11,6 +11,7 @@ pub(super) struct Event<'e> {
     #[serde(rename = "type")]
     kind: &'e str,
     provider: &'e str,
+    request: u32,
     purpose: Option<Purpose>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
@@ -32,23 +33,35 @@ impl<'e> From<&Progress<'e>> for Event<'e> {
     fn from(progress: &Progress<'e>) -> Self {
         let none = Self::default();
         match progress {
-            Progress::Request { provider, purpose, attempt, tokens } => Self {
+            Progress::Request { provider, number, purpose, attempt, tokens } => Self {
                 kind: "request",
                 provider,
+                request: *number,
                 purpose: Some(*purpose),
                 attempt: Some(*attempt),
                 tokens: Some(*tokens),
                 ..none
             },
-            Progress::Text { provider, purpose, characters } => {
-                Self { kind: "text", provider, purpose: Some(*purpose), characters: Some(*characters), ..none }
-            }
-            Progress::Answer { provider, purpose, ms } => {
-                Self { kind: "answer", provider, purpose: Some(*purpose), ms: Some(whole(*ms)), ..none }
-            }
-            Progress::Failure { provider, purpose, error, retry_in_ms } => Self {
+            Progress::Text { provider, number, purpose, characters } => Self {
+                kind: "text",
+                provider,
+                request: *number,
+                purpose: Some(*purpose),
+                characters: Some(*characters),
+                ..none
+            },
+            Progress::Answer { provider, number, purpose, ms } => Self {
+                kind: "answer",
+                provider,
+                request: *number,
+                purpose: Some(*purpose),
+                ms: Some(whole(*ms)),
+                ..none
+            },
+            Progress::Failure { provider, number, purpose, error, retry_in_ms } => Self {
                 kind: "failure",
                 provider,
+                request: *number,
                 purpose: Some(*purpose),
                 code: Some(error.class.code()),
                 message: Some(&error.message),
