@@ -64,6 +64,8 @@ export function compactionOn(instance) {
     const hooks = {
       onProgress,
       redact,
+      // No wait is longer than one request may take.
+      patienceMs: Number(checked.policy?.llmTimeoutMs ?? 120_000),
       ...(cachedPrefix && { shown: shownTo(/** @type {readonly object[]} */ (messages), checked) }),
     };
     const { writer, write, counter } = requestOf(messages, checked, {

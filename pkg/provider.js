@@ -15,7 +15,7 @@ import { describe, invalidOption } from "./errors.js";
  * @property {ProviderFunction} [complete]
  * @property {typeof fetch} [fetch]
  * @property {(signal: AbortSignal) => Promise<string[]>} [headers] names and values in turn
- * @property {Set<{ close(): void }>} scopes requests under way
+ * @property {Set<{ dispose(): void }>} scopes requests under way
  * @property {boolean} isDisposed
  */
 
@@ -45,7 +45,7 @@ export class Provider {
   dispose() {
     const inner = innerOf(this);
     inner.isDisposed = true;
-    for (const scope of inner.scopes) scope.close();
+    for (const scope of inner.scopes) scope.dispose();
   }
 }
 // For `using`, where the runtime has it.

@@ -49,6 +49,9 @@ export function rejectionOf(error, kind, url) {
     if (last?.name === "AbortError") return failed("aborted", message);
     if (last?.name === "TimeoutError") return failed("timeout", message);
     if (kind === "network") return unreachable(message, last?.cause, url);
+    // A connection that failed within an SDK, whatever status had come before.
+    const code = systemCode(last);
+    if (kind === "error" && code !== undefined) return failed("network", `${message} (${code})`);
     return { ...failed(kind, message), status: statusOf(last), retryAfter: retryAfterOf(last) };
   } catch {
     return failed(kind, "what was thrown cannot be read");
@@ -60,6 +63,18 @@ function messageOf(error) {
   if (typeof error === "string") return error;
   if (typeof error?.message === "string" && error.message !== "") return error.message;
   return `rejected with ${describe(error)}, not an error`;
+}
+
+/**
+ * The code of the operating system, or of the HTTP client of Node.js, in a chain of causes.
+ *
+ * @param {any} error
+ */
+function systemCode(error) {
+  for (let at = error, depth = 0; at !== undefined && at !== null && depth < 8; at = at.cause, depth += 1) {
+    if (typeof at.code === "string" && /^(?:E[A-Z]{3,}|UND_ERR_[A-Z_]+)$/.test(at.code)) return at.code;
+  }
+  return undefined;
 }
 
 /** @param {any} error */

@@ -11,10 +11,12 @@ import { failed, isOurs, rejectionOf } from "./rejection.js";
 /** @import { Rejection } from "./rejection.js" */
 
 /** @typedef {Instance<typeof import("./wasm/session.js")>} SessionInstance */
-/** @typedef {{ onProgress?: (event: ProgressEvent) => void, redact?: (text: string) => string, shown?: (messages: number) => (string | null)[] }} Hooks */
+/** @typedef {{ onProgress?: (event: ProgressEvent) => void, redact?: (text: string) => string, shown?: (messages: number) => (string | null)[], patienceMs: number }} Hooks */
 
 /** Longest wait that a timer can be set for, ms. */
 const LONGEST = 2 ** 31 - 1;
+/** What a task may be late for, ms. */
+const GRACE = 60_000;
 
 /**
  * Runs a task to its end.
@@ -27,6 +29,7 @@ const LONGEST = 2 ** 31 - 1;
  * @returns {Promise<any>}
  */
 export function run(instance, providers, hooks, signal, begin) {
+  for (const waiting of instance.waiting) if (waiting instanceof Task) waiting.sweep();
   return new Promise((resolve, reject) => {
     const task = new Task(instance, providers, hooks, resolve, reject);
     task.start(begin, signal);
@@ -56,6 +59,8 @@ export class Task {
     /** @private */
     this.number = 0;
     /** @private */
+    this.lastPoll = Date.now();
+    /** @private */
     this.isWaking = false;
     /** @private */
     this.isOver = false;
@@ -80,9 +85,20 @@ export class Task {
     this.poll();
   }
 
+  /**
+   * Forgets a task that nothing has happened to for longer than it ever waits: in workerd, that of a request whose client
+   * has gone. Its promises and timers are dead, and so is everybody who could hear of it.
+   */
+  sweep() {
+    if (!(Date.now() - this.lastPoll > this.hooks.patienceMs + GRACE)) return;
+    for (const scope of this.scopes) scope.forget();
+    this.end(() => {});
+  }
+
   /** @private */
   poll() {
     if (this.isOver) return;
+    this.lastPoll = Date.now();
     let answer;
     try {
       answer = this.instance.call((glue) => glue.task_poll(this.number));
@@ -308,6 +324,12 @@ class Scope {
     this.provider?.scopes.delete(this);
   }
 
+  /** The provider is at its end. */
+  dispose() {
+    this.stop(disposed());
+    this.close();
+  }
+
   /** As `close`, without a word to the core. */
   forget() {
     this.isForgotten = true;
@@ -321,9 +343,13 @@ class Scope {
     for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();
     this.pending?.(rejection);
-    this.controller.abort();
+    try {
+      this.controller.abort();
+      this.reading?.cancel();
+    } catch {
+      // In workerd they belong to another request, which ends them.
+    }
     this.request = undefined;
-    this.reading?.cancel();
   }
 
   /**
@@ -376,7 +402,7 @@ class Scope {
    */
   asked(at) {
     const provider = /** @type {Inner} */ (this.task.providers[at]);
-    if (provider.isDisposed) throw failed("disposed", "the provider has been disposed of");
+    if (provider.isDisposed) throw disposed();
     this.provider = provider;
     provider.scopes.add(this);
     return provider;
@@ -408,6 +434,9 @@ function replyOf(answer) {
   const { usage, stop } = answer;
   return { text, inputTokens: count(usage?.inputTokens), outputTokens: count(usage?.outputTokens), stop: String(stop) };
 }
+
+// Not to be tried again, and nothing that the service is to blame for.
+const disposed = () => failed("option", "the provider has been disposed of");
 
 /** @param {AbortSignal | undefined} signal */
 function aborted(signal) {

@@ -118,7 +118,7 @@ pub struct CompactOptions<'p> {
     pub providers: Providers<'p>,
     /// What every summary has to heed.
     pub instructions: Option<String>,
-    /// Whether a failure of a model is an error. If not (the default), the summary that was made without one stays, and
+    /// Whether it is an error if a failure of the model left something without a summary of its own. If not (the default), the summary that was made without one stays, and
     /// a warning says what happened.
     pub fails_with_provider: bool,
     /// Ask the chat's own model behind the chat as it was sent to it, so that its prompt cache serves most of the request:
@@ -163,7 +163,7 @@ pub(crate) async fn compacted(
     let wishes = summarize::Wishes { instructions: options.instructions.as_deref(), ..summarize::Wishes::default() };
     let mut outcome = engine::compact(input, &options.fit, counter, &calls, wishes, options.cached_prefix).await?;
     if options.fails_with_provider
-        && let Some(failure) = calls.failures().into_iter().next()
+        && let Some(failure) = calls.fatal()
     {
         return Err(Box::new(Error::Provider(failure)));
     }

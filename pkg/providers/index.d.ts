@@ -181,7 +181,13 @@ export type ProgressEvent =
       /** Length of the answer so far. */
       readonly characters: number;
     }
-  | { readonly type: "answer"; readonly provider: string; readonly request: number; readonly purpose: Purpose; readonly ms: number }
+  | {
+      readonly type: "answer";
+      readonly provider: string;
+      readonly request: number;
+      readonly purpose: Purpose;
+      readonly ms: number;
+    }
   | {
       readonly type: "failure";
       readonly provider: string;

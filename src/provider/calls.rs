@@ -21,6 +21,8 @@ pub(crate) struct Calls<'p> {
     usage: Cell<Usage>,
     /// The host gave up: nothing more is asked.
     aborted: Cell<bool>,
+    /// Whether something was not written by a model, though one was asked for it.
+    gave_up: Cell<bool>,
     /// The failures that were met, the first of each class.
     failures: RefCell<Vec<ProviderError>>,
 }
@@ -53,6 +55,7 @@ impl<'p> Calls<'p> {
             made: Cell::new(0),
             usage: Cell::default(),
             aborted: Cell::new(false),
+            gave_up: Cell::new(false),
             failures: RefCell::default(),
         }
     }
@@ -150,6 +153,9 @@ impl<'p> Calls<'p> {
         }
         let error = match result {
             Ok(answer) if answer.stop == Stop::Refused => ProviderError::new(ErrorClass::Refused, "the model refused"),
+            Ok(answer) if answer.text.trim().is_empty() && answer.stop == Stop::Length => {
+                ProviderError::new(ErrorClass::Truncated, "the answer ends before its first word")
+            }
             Ok(answer) if answer.text.trim().is_empty() => {
                 ProviderError::new(ErrorClass::Blank, "the answer holds no text")
             }
@@ -167,11 +173,33 @@ impl<'p> Calls<'p> {
             // Whoever guards a provider has tried again; what it was answered in vain may still be asked once more.
             _ => NoText::Failed { again: class.may_pass() && !(provider.retries() && class.is_no_answer()) },
         };
+        self.fail(error);
+        Ok(Err(no_text))
+    }
+
+    /// Keeps a failure, if it is the first of its class.
+    fn fail(&self, error: ProviderError) {
         let mut failures = self.failures.borrow_mut();
-        if failures.iter().all(|failure| failure.class != class) {
+        if failures.iter().all(|failure| failure.class != error.class) {
             failures.push(error);
         }
-        Ok(Err(no_text))
+    }
+
+    /// The model reads too little to be asked at all.
+    pub(crate) fn is_too_small(&self, window: u64) {
+        let message = format!("the model reads only {window} tokens, too little to summarise with");
+        self.fail(ProviderError { limit: Some(window), ..ProviderError::new(ErrorClass::ContextLength, message) });
+        self.give_up();
+    }
+
+    /// Something was not written by a model, though one was asked for it.
+    pub(crate) fn give_up(&self) {
+        self.gave_up.set(true);
+    }
+
+    /// The failure that something was not written for.
+    pub(crate) fn fatal(&self) -> Option<ProviderError> {
+        self.failures().into_iter().next().filter(|_| self.gave_up.get())
     }
 }
 

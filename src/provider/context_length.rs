@@ -134,6 +134,7 @@ const BEFORE_LIMIT: &[&str] = &[
     "context length",
     "prompt length is",
     "number of tokens allowed",
+    "context window size",
     "context window",
     "context size",
     "context limit",
@@ -465,6 +466,12 @@ mod tests {
             4_200,
         ),
         (422, "Input validation error: `inputs` must have less than 1024 tokens. Given: 1207", 1_024, 1_207),
+        (
+            0,
+            "Prompt tokens exceed context window size: number of prompt tokens: 5000; context window size: 4096\nConsider shortening the prompt, or increase `context_window_size`.",
+            4_096,
+            5_000,
+        ),
         // Hosts of others' models.
         (
             400,

@@ -127,34 +127,63 @@ const LONGEST_PAUSE: f64 = 30_000.0;
 const FIRST_LOOK: f64 = 4.0;
 const LONGEST_LOOK: f64 = 100.0;
 
+/// What a place is kept beyond its time, milliseconds: timers are late.
+const GRACE: f64 = 1_000.0;
+
+/// How long what a service says of its window is believed, milliseconds: behind an address models come and go.
+const BELIEVED: f64 = 600_000.0;
+
 /// A prompt of so many tokens is large enough to tell whether the service has read all of it.
 const TELLING: u64 = 1_000;
 
 /// What all requests to one provider share, however many compactions they belong to.
 #[derive(Debug, Default)]
 pub struct Shared {
-    running: Cell<u32>,
+    /// The places that are taken: number, and when each is given back at the latest. Whoever took it may be gone without a
+    /// word: in Cloudflare Workers nothing of a request goes on once its client has left.
+    places: RefCell<Vec<(u64, f64)>>,
+    last: Cell<u64>,
     failures: Cell<u32>,
     /// Until then nothing is sent: the service asked for it, or it failed too often.
     closed_until: Cell<f64>,
     why_closed: RefCell<Option<ProviderError>>,
-    /// Somebody is trying whether the service is well again.
-    trying: Cell<bool>,
-    /// What the model reads, as it has said itself, tokens.
-    window: Cell<Option<u64>>,
+    /// Until then somebody is trying whether the service is well again.
+    trying_until: Cell<f64>,
+    /// What the model reads, as it has said itself, tokens; and until when that is believed.
+    window: Cell<Option<(u64, f64)>>,
+}
+
+impl Shared {
+    /// How many requests are running.
+    fn running(&self, now: f64) -> usize {
+        let mut places = self.places.borrow_mut();
+        places.retain(|(_, until)| *until > now);
+        places.len()
+    }
+
+    fn take(&self, until: f64, trial: bool) -> Place<'_> {
+        let number = self.last.get() + 1;
+        self.last.set(number);
+        self.places.borrow_mut().push((number, until));
+        if trial {
+            self.trying_until.set(until);
+        }
+        Place { shared: self, number, trial }
+    }
 }
 
 /// A place among the running requests, given back when dropped.
 struct Place<'s> {
     shared: &'s Shared,
+    number: u64,
     trial: bool,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.shared.running.set(self.shared.running.get().saturating_sub(1));
+        self.shared.places.borrow_mut().retain(|(number, _)| *number != self.number);
         if self.trial {
-            self.shared.trying.set(false);
+            self.shared.trying_until.set(0.0);
         }
     }
 }
@@ -228,18 +257,23 @@ impl<'p> Guarded<'p> {
 
     async fn attempt(&self, request: &Request, attempt: u32, end: f64) -> Result<Answer, ProviderError> {
         let began = self.runtime.now_ms();
-        let time = (end - began).min(self.limits.timeout_ms.unwrap_or(f64::INFINITY));
+        let time = self.time(began, end);
         // In range: at most what `request.timeout_ms` was.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped by f64-to-int casts")]
         let request = Request { timeout_ms: time.max(1.0) as u32, ..request.clone() };
         let (provider, number, purpose) = (self.name.as_str(), request.number, request.purpose);
         self.runtime.progress(&Progress::Request { provider, number, purpose, attempt, tokens: request.tokens });
-        let answer = self.inner.complete(&request).await?;
+        let answer = self.inner.complete(&request).await.inspect_err(|error| self.learn(error))?;
         if let Some(error) = read_in_part(&request, &answer) {
             return Err(error);
         }
         self.runtime.progress(&Progress::Answer { provider, number, purpose, ms: self.runtime.now_ms() - began });
         Ok(answer)
+    }
+
+    /// How long an attempt may take, milliseconds.
+    fn time(&self, now: f64, end: f64) -> f64 {
+        (end - now).min(self.limits.timeout_ms.unwrap_or(f64::INFINITY))
     }
 
     /// Waits for a free place.
@@ -258,12 +292,11 @@ impl<'p> Guarded<'p> {
                     // The service said when to come back.
                     until - now
                 }
-                closed if self.shared.running.get() < self.limits.concurrency.max(1) => {
+                closed if self.shared.running(now) < self.limits.concurrency.max(1) as usize => {
                     // After a pause one request goes ahead, the others wait for what becomes of it.
                     let trial = closed.is_some() && self.broken();
-                    if !(trial && self.shared.trying.replace(true)) {
-                        self.shared.running.set(self.shared.running.get() + 1);
-                        return Ok(Place { shared: &self.shared, trial });
+                    if !(trial && self.shared.trying_until.get() > now) {
+                        return Ok(self.shared.take(now + self.time(now, end) + GRACE, trial));
                     }
                     look
                 }
@@ -277,6 +310,11 @@ impl<'p> Guarded<'p> {
     /// Until when nothing is sent, if that was ever so.
     fn closed(&self) -> Option<f64> {
         self.shared.why_closed.borrow().is_some().then(|| self.shared.closed_until.get())
+    }
+
+    /// What the model has said that it reads, tokens.
+    fn known_window(&self) -> Option<u64> {
+        self.shared.window.get().filter(|(_, until)| *until > self.runtime.now_ms()).map(|(window, _)| window)
     }
 
     fn broken(&self) -> bool {
@@ -302,14 +340,19 @@ impl<'p> Guarded<'p> {
         ProviderError { message, retry_after_ms, ..error }
     }
 
-    /// Remembers what a failure says about the provider.
-    fn note(&self, error: &ProviderError) {
+    /// Remembers what a service says of its window. (What an answer was charged for only tells of that answer: there are
+    /// services that leave out what their cache held.)
+    fn learn(&self, error: &ProviderError) {
         if error.class == ErrorClass::ContextLength
             && let Some(limit) = error.limit
         {
-            let known = self.shared.window.get().unwrap_or(u64::MAX);
-            self.shared.window.set(Some(limit.min(known).max(1)));
+            let known = self.known_window().unwrap_or(u64::MAX);
+            self.shared.window.set(Some((limit.min(known), self.runtime.now_ms() + BELIEVED)));
         }
+    }
+
+    /// Remembers what a failure says about the provider.
+    fn note(&self, error: &ProviderError) {
         let failures = if says_service_is_ill(error.class) { self.shared.failures.get().saturating_add(1) } else { 0 };
         self.shared.failures.set(failures);
         let asked = error.retry_after_ms.filter(|_| says_service_is_ill(error.class)).map_or(0.0, as_ms);
@@ -339,7 +382,7 @@ impl Provider for Guarded<'_> {
     }
 
     fn window(&self) -> u64 {
-        self.shared.window.get().unwrap_or(u64::MAX).min(self.limits.window).max(1)
+        self.known_window().unwrap_or(u64::MAX).min(self.limits.window).max(1)
     }
 
     fn reads_prefix(&self) -> bool {
@@ -705,7 +748,7 @@ mod tests {
         let request = request(60_000);
         let results = all(&world, models.iter().map(|model| model.complete(&request)).collect());
         assert!(results.iter().all(Result::is_ok));
-        assert_eq!((script.calls(), script.most.get(), shared.running.get()), (20, 3, 0));
+        assert_eq!((script.calls(), script.most.get(), shared.running(0.0)), (20, 3, 0));
     }
 
     #[test]
@@ -716,9 +759,39 @@ mod tests {
         let request = request(60_000);
         let mut pending = model.complete(&request);
         assert!(pending.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        assert_eq!(model.shared.running.get(), 1);
+        assert_eq!(model.shared.running(0.0), 1);
         drop(pending);
-        assert_eq!(model.shared.running.get(), 0);
+        assert_eq!(model.shared.running(0.0), 0);
+    }
+
+    #[test]
+    fn the_place_of_somebody_who_is_gone_is_free_once_its_time_is_over() {
+        let world = World::default();
+        let script = Script::new(&world, Vec::new());
+        let model = guarded(&world, &script, Limits { concurrency: 1, timeout_ms: Some(5_000.0), ..Limits::default() });
+        let request = request(60_000);
+        let mut gone = model.complete(&request);
+        assert!(gone.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        // Neither polled nor dropped.
+        std::mem::forget(gone);
+        assert!(one(&world, &model, &request).is_ok());
+        let waited = script.times.borrow()[1];
+        assert!((6_000.0..6_200.0).contains(&waited), "{waited}");
+    }
+
+    #[test]
+    fn what_a_service_says_of_its_window_is_believed_for_a_while() {
+        let world = World::default();
+        let too_long =
+            |limit| ProviderError { limit: Some(limit), ..ProviderError::new(ErrorClass::ContextLength, "no") };
+        let script = Script::new(&world, vec![Err(too_long(4_000)), Err(too_long(8_000))]);
+        let model = guarded(&world, &script, Limits::default());
+        assert!(one(&world, &model, &request(60_000)).is_err());
+        assert_eq!(model.window(), 4_000);
+        assert!(one(&world, &model, &request(60_000)).is_err());
+        assert_eq!(model.window(), 4_000, "the least counts");
+        world.now.set(world.now.get() + 600_000.0);
+        assert_eq!(model.window(), 16_000);
     }
 
     #[test]
@@ -768,7 +841,7 @@ mod tests {
         assert_eq!(model.window(), 16_000);
         let error = one(&world, &model, &request(60_000)).unwrap_err();
         assert_eq!((error.class, error.limit), (ErrorClass::ContextLength, Some(600)));
-        assert_eq!(model.window(), 600, "the window is corrected");
+        assert_eq!(model.window(), 16_000, "one answer says nothing about the next");
         assert_eq!(one(&world, &model, &request(60_000)).unwrap().text, "about all");
     }
 

@@ -293,6 +293,7 @@ impl Writer<'_> {
         let answer = self.room.min(self.window / 4).max(LEAST_ANSWER);
         let room = self.window.saturating_sub(frame).saturating_sub(answer);
         if room < LEAST_CHUNK {
+            self.calls.is_too_small(self.window);
             return Ok(None);
         }
         let budget = self.calls.policy.chunk_tokens.min(room);
@@ -342,7 +343,7 @@ impl Writer<'_> {
             match answer {
                 Ok(text) => return Ok(Some(text)),
                 Err(NoText::TooLong(_)) => {}
-                Err(_) => return Ok(None),
+                Err(_) => break,
             }
             // The same prompt once more would be as long.
             if count(candidates, step) > left_out {
@@ -350,6 +351,9 @@ impl Writer<'_> {
                 let prompt = prompts::note(&reduced(pieces, step), extras);
                 answer = self.calls.ask(Purpose::Summary, prompt, max_tokens).await?;
             }
+        }
+        if answer.is_err() {
+            self.calls.give_up();
         }
         Ok(answer.ok())
     }
@@ -428,7 +432,10 @@ impl Writer<'_> {
                 }
                 let prompt = prompts::consolidation(group, if last { extras } else { &bare });
                 let answer = self.ask(Purpose::Consolidation, prompt, max_tokens).await?;
-                fewer.push(answer.unwrap_or_else(|_| group.join("\n\n")));
+                fewer.push(answer.unwrap_or_else(|_| {
+                    self.calls.give_up();
+                    group.join("\n\n")
+                }));
             }
             partials = fewer;
             if last {

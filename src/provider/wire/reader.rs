@@ -17,10 +17,10 @@ use crate::text::find;
 use crate::value::Value;
 
 /// Larger bodies are no answers, bytes.
-const LARGEST_BODY: usize = 8 << 20;
+const LARGEST_BODY: usize = 2 << 20;
 
 /// Larger events and lines are no pieces of one, bytes.
-const LARGEST_EVENT: usize = 4 << 20;
+const LARGEST_EVENT: usize = 2 << 20;
 
 /// So much of an error is read, bytes. What it says comes first.
 const LARGEST_ERROR: usize = 64 << 10;
@@ -165,7 +165,7 @@ impl Reader {
             return Ok(());
         }
         if self.size > LARGEST_BODY {
-            return Err(malformed("the answer is larger than 8 MiB"));
+            return Err(malformed("the answer is larger than 2 MiB"));
         }
         match self.form {
             Form::Whole => self.buffer.extend_from_slice(bytes),
@@ -195,7 +195,7 @@ impl Reader {
             let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
             let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
             if self.buffer.len() + self.event.data.len() + line.len() > LARGEST_EVENT {
-                return Err(malformed("one event of the answer is larger than 4 MiB"));
+                return Err(malformed("one event of the answer is larger than 2 MiB"));
             }
             self.buffer.extend_from_slice(line);
             let Some((byte, rest)) = rest.split_first() else { break };
