@@ -922,15 +922,36 @@ describe("the matrix", () => {
     const { headers, body } = request("ok", { format });
     const init = { method: "POST", headers: { ...headers, ...options.headers }, body };
     const { status } = await fetch(options.baseUrl + path, init);
-    if (status !== 200) throw refusal(codes[status], "refused");
+    if (status !== 200) throw refusal(codes[status] ?? "provider_unavailable", "refused");
   };
   const providers = {
     openai: ({ api, ...options }) =>
       asking(...(api ? ["openai-responses", "/responses"] : ["openai-chat", "/chat/completions"]))(options),
     ...Object.fromEntries(Object.entries(paths).map(([format, path]) => [format, asking(format, path)])),
   };
-  const compact = (_, { provider }) => provider();
-  const node = (more) => ({ compact, providers, server: server.url, runtime: "node", ...more });
+  /** A package that asks its provider once, and has a summary where that answers. */
+  const epitome = {
+    compact: async (given, { provider, onProgress }) => {
+      onProgress({ type: "request" });
+      try {
+        await provider();
+      } catch (error) {
+        onProgress({ type: "failure", code: error.code });
+        throw error;
+      }
+      onProgress({ type: "answer" });
+      const summary = { role: "user", content: "1. User Intent: to see what is found" };
+      return { messages: [summary, ...given.slice(38)], report: { after: 9, warnings: [], models: { requests: 1 } } };
+    },
+    countTokens: () => 9,
+    validate: () => [],
+  };
+  const node = (more) => ({
+    epitome: { ...epitome, ...more },
+    providers,
+    server: server.url,
+    runtime: /** @type {const} */ ("node"),
+  });
   const cellsOf = (...names) => cells.filter(({ fault }) => names.includes(fault));
 
   test("has every fault, with every format, whole and streamed, and something allowed everywhere", () => {
@@ -959,26 +980,64 @@ describe("the matrix", () => {
         { ok: "ok", s429: "rate_limited", s401: "auth", "flaky-1": "unavailable", "s400,1": "bad_request" }[fault],
       ]),
     );
-    assert.ok(results.every(({ right }) => right));
+    assert.deepEqual(
+      results.flatMap(({ problems }) => problems),
+      [],
+    );
     const mistaken = await runCells(cellsOf("s404"), node());
-    assert.ok(mistaken.every(({ right }) => !right));
-    const [{ headers }] = await control(`/_log?id=${encodeURIComponent(results[0].id)}`);
-    assert.match(headers["x-test-id"], /^node ok /);
+    assert.ok(mistaken.every(({ problems }) => problems.length > 0));
+    const [{ headers }] = await control(`/_log?id=${results[0].id}`);
+    assert.equal(headers["x-test-id"], results[0].id);
   });
 
-  test("finds changed messages, keys in errors, and calls that do not end", async () => {
-    const [good] = cellsOf("ok");
-    const [bad] = cellsOf("s401");
-    const changing = async (messages) => messages.pop();
-    assert.deepEqual((await runCell(good, node({ compact: changing }))).problems, ["the messages were changed"]);
-    const telling = async () => {
-      throw refusal("provider_auth", "Incorrect API key provided: test-key.");
+  const [good] = cellsOf("ok");
+  const [bad] = cellsOf("s401");
+  const problemsOf = async (cell, more) => (await runCell(cell, node(more))).problems;
+  /** The right result, and a change. */
+  const spoilt = (change) => ({
+    compact: async (given, options) => {
+      const result = await epitome.compact(given, options);
+      change(result, given);
+      return result;
+    },
+  });
+
+  test("finds changed messages, results that are not right, and events without an end", async () => {
+    assert.deepEqual(await problemsOf(good), []);
+    assert.deepEqual(
+      await problemsOf(
+        good,
+        spoilt((_, given) => given.shift()),
+      ),
+      ["the messages were changed"],
+    );
+    assert.deepEqual(await problemsOf(good, { countTokens: () => 2_001 }), ["2001 tokens, 9 by the report"]);
+    assert.deepEqual(await problemsOf(good, { validate: () => ["wrong"] }), ["the result is not valid"]);
+    const copied = spoilt(({ messages: list }) => list.push({ ...list.pop() }));
+    assert.deepEqual(await problemsOf(good, copied), ["2 messages are new objects, not the summary alone"]);
+    const offline = spoilt(({ messages: list }) => Object.assign(list[0], { content: "by nobody" }));
+    assert.deepEqual(await problemsOf(good, offline), ["the summary of the model is not used"]);
+    const silent = { compact: (given, { provider }) => epitome.compact(given, { provider, onProgress: () => {} }) };
+    assert.deepEqual(await problemsOf(good, silent), ["0 requests"]);
+  });
+
+  test("finds keys in whatever is shown", async () => {
+    const telling = {
+      compact: async () => {
+        throw refusal("provider_auth", "Incorrect API key provided: test-key.");
+      },
     };
-    const told = await runCell(bad, node({ compact: telling }));
-    assert.deepEqual([told.right, told.problems], [false, ["the error holds the key"]]);
-    const hanging = { ...good, hangs: true, attempts: 0 };
-    const never = await runCell(hanging, node({ compact: () => new Promise(() => {}) }));
-    assert.deepEqual([never.outcome, never.right], ["unsettled", false]);
+    assert.ok((await problemsOf(bad, telling)).includes("the key is shown"));
+    const reporting = spoilt(({ report }) => Object.assign(report, { models: { requests: 1, key: "test-key" } }));
+    assert.deepEqual(await problemsOf(good, reporting), ["the key is shown"]);
+    const shown = await runCell(good, { ...node(), inspect: () => "apiKey: test-key" });
+    assert.deepEqual(shown.problems, ["the key is shown"]);
+  });
+
+  test("finds calls that do not end, and those that end too early", async () => {
+    const never = await runCell({ ...good, deadlineMs: 50 }, node({ compact: () => new Promise(() => {}) }));
+    assert.deepEqual([never.outcome, never.problems], ["unsettled", ["it may end in ok only"]]);
+    assert.deepEqual(await problemsOf({ ...good, waitsMs: 10_000 }), ["it was over before 10000 ms"]);
   });
 });
 
