@@ -2,30 +2,18 @@
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { Miniflare } from "miniflare";
 
 import { assertSameText, packageFolder, root } from "../node/support.mjs";
+import { packageModules } from "./modules.mjs";
 
 const manifest = JSON.parse(readFileSync(join(packageFolder, "package.json"), "utf8"));
 
 /** What the package sends Workers to. */
 const entry = manifest.exports["."].workerd;
-
-/** Every file of the package that a Worker may import, as modules beside the worker's own. */
-function packageModules() {
-  return readdirSync(packageFolder, { recursive: true, withFileTypes: true })
-    .filter((file) => file.isFile() && /\.(?:js|wasm)$/.test(file.name))
-    .map((file) => join(file.parentPath, file.name))
-    .filter((file) => !/^(?:bin|node_modules)/.test(relative(packageFolder, file)) && !file.endsWith("index.node.js"))
-    .map((file) => ({
-      type: file.endsWith(".wasm") ? "CompiledWasm" : "ESModule",
-      path: `epitome/${relative(packageFolder, file)}`,
-      contents: readFileSync(file),
-    }));
-}
 
 let worker;
 before(async () => {
