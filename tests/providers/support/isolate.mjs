@@ -11,14 +11,14 @@ import { packageModules } from "../../workerd/modules.mjs";
 /** What workerd itself writes of a body that breaks the rules of HTTP; no Worker can keep it from that. */
 const ofRuntime = /^workerd\/io\/.*: invalid HTTP chunk size; |^stack: /;
 
-const shared = ["tests/provider-server/matrix.mjs", "tests/providers/support/timers.mjs"];
+const shared = ["provider-server/matrix.mjs", "providers/support/about.mjs", "providers/support/timers.mjs"];
 
 /**
  * @param {string} worker a file of this folder
  * @param {Record<string, unknown>} [bindings] what the Worker finds in its `env`
  */
 export async function isolate(worker, bindings = {}) {
-  const own = [`tests/providers/support/${worker}`, ...shared];
+  const own = [`providers/support/${worker}`, ...shared].map((path) => `tests/${path}`);
   const heard = [];
   const listen = (stream) => stream.setEncoding("utf8").on("data", (text) => heard.push(text));
   const miniflare = new Miniflare({
