@@ -58,19 +58,23 @@ test("so do those that share a provider which one of them made", async () => {
   assert.deepEqual(answers, numbers.map(right));
 });
 
-test("of two interleaved requests the second is done while the first one stalls, and both are right", bounded, async () => {
-  const done = [];
-  const ask = async (number) => {
-    const answer = await worker.ask({ number, provider: "interleaved" });
-    done.push(number);
-    return answer;
-  };
-  const first = ask(1);
-  await open("interleaved", 1);
-  const second = ask(2);
-  assert.deepEqual(await Promise.all([first, second]), [right(1), right(2)]);
-  assert.deepEqual(done, [2, 1]);
-});
+test(
+  "of two interleaved requests the second is done while the first one stalls, and both are right",
+  bounded,
+  async () => {
+    const done = [];
+    const ask = async (number) => {
+      const answer = await worker.ask({ number, provider: "interleaved" });
+      done.push(number);
+      return answer;
+    };
+    const first = ask(1);
+    await open("interleaved", 1);
+    const second = ask(2);
+    assert.deepEqual(await Promise.all([first, second]), [right(1), right(2)]);
+    assert.deepEqual(done, [2, 1]);
+  },
+);
 
 test("whatever goes wrong for some of 60, each result is right", async () => {
   const answers = await Promise.all(numbers.map((number) => worker.ask({ number, provider: "faulty" })));

@@ -44,8 +44,8 @@ export function faultOf(segment, count) {
 function chosen(name, count) {
   const [, flaky] = /^flaky-(\d+)$/.exec(name) ?? [];
   if (flaky !== undefined) return named(count(name) > Number(flaky) ? "ok" : "s503");
-  const [, seed] = /^random-(\d+)$/.exec(name) ?? [];
-  if (seed !== undefined) return named(drawn(Number(seed), count(name)));
+  const [, seed, fits] = /^random-(\d+)(-fits)?$/.exec(name) ?? [];
+  if (seed !== undefined) return named(drawn(fits ? fitting : faultNames, Number(seed), count(name)));
   return named(name);
 }
 
@@ -58,11 +58,14 @@ function named(name) {
   return undefined;
 }
 
+/** Those that say nothing of how long a prompt may be, which a provider would remember. */
+const fitting = faultNames.filter((name) => !/^(?:context|truncated-prompt|s413)/.test(name));
+
 /** The `n`th draw of a seed: in half of them nothing goes wrong. */
-function drawn(seed, n) {
+function drawn(names, seed, n) {
   const number = scrambled(seed * 2_654_435_761 + n);
   if (number % 2 === 0) return "ok";
-  return faultNames[(number >>> 1) % faultNames.length];
+  return names[(number >>> 1) % names.length];
 }
 
 /** 32 bits that depend on all bits of the input. */
