@@ -5,8 +5,8 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
 use epitome::{
-    Breakdown, Change, Edit, Error, ErrorClass, Format, Layout, LayoutItem, ModelUse, Patch, Plan, Policy, Repair,
-    Report, SourceMark, Step, Summary, Tier, ViewMark, Violation, Warning,
+    Breakdown, Change, Edit, Error, ErrorClass, Format, Layout, LayoutItem, ModelUse, Patch, Plan, Policy, Purpose,
+    Repair, Report, SourceMark, Step, Summary, Tier, ViewMark, Violation, Warning,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -91,6 +91,7 @@ fn contract() -> Value {
     json!({
         "codes": codes(),
         "providerCodes": ErrorClass::ALL.map(ErrorClass::code),
+        "purposes": Purpose::ALL,
         "formats": Format::ALL.iter().map(|format| format.name()).collect::<Vec<_>>(),
         "tiers": [Tier::None, Tier::Soft, Tier::Hard],
         "policy": Policy::default(),

@@ -68,6 +68,12 @@ pub enum Purpose {
     Guidelines,
 }
 
+impl Purpose {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Summary, Self::Consolidation, Self::ToolPair, Self::Goal, Self::Subgoal, Self::Guidelines];
+}
+
 /// One message of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestMessage {

@@ -92,6 +92,7 @@ function contractTypes() {
     "const holds = <_T extends true>() => {};",
     `holds<Same<api.ErrorCode, ${union([...codes, ...SHELL_CODES, ...RESERVED_CODES, ...WAITING_CODES])}>>();`,
     `holds<Same<api.Format, ${union(formats)}>>();`,
+    `holds<Same<api.Purpose, ${union(contract.purposes)}>>();`,
     `holds<Same<api.Tier, ${union(tiers)}>>();`,
     `holds<Same<keyof api.Policy, ${union(Object.keys(policy))}>>();`,
     `export const policy: api.Policy = ${JSON.stringify(policy)};`,
@@ -222,7 +223,7 @@ test("what models are asked, and what is told of it, is as declared", async () =
   }
 });
 
-test("a warning of a summary that was of no use is as declared", { todo: "`Warning` lacks the code" }, async () => {
+test("a warning of a summary that was of no use is as declared", async () => {
   const { report } = await compacted(() => "x".repeat(100_000));
   assert.notDeepEqual(report.warnings, []);
   const value = `export const report: api.Report = ${JSON.stringify(report)};`;
