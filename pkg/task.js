@@ -200,7 +200,10 @@ export class Task {
   }
 
   scope() {
-    return new Scope(this);
+    const scope = new Scope(this);
+    // What goes on within a call that has already ended gets no timers any more.
+    if (this.isOver) scope.forget();
+    return scope;
   }
 }
 
@@ -295,8 +298,8 @@ class Scope {
     return this.bound(async () => {
       const timer = this.after(stall, () => this.stop(failed("stall", `the answer came to a halt for ${stall} ms`)));
       const bytes = await reading.next();
+      if (timer !== undefined) this.timers.delete(timer);
       clearTimeout(timer);
-      this.timers.delete(timer);
       return bytes;
     }, "network");
   }
@@ -383,6 +386,7 @@ class Scope {
    * @param {() => void} then
    */
   after(ms, then) {
+    if (this.over !== undefined) return undefined;
     const timer = setTimeout(
       () => {
         this.timers.delete(timer);

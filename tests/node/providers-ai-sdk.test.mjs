@@ -222,8 +222,7 @@ for (const name of ["openai, responses", "openai, chat", "anthropic"]) {
       s408: "timeout",
       context: "context_length",
       html: "malformed",
-      // The SDK keeps it to itself that the connection broke.
-      reset: "unavailable",
+      reset: "network",
     };
     for (const [fault, code] of Object.entries(codes)) {
       const error = await failureOf(aiSdk(models(fault)[name], { attempts: 1 }));
