@@ -15,7 +15,14 @@ const { tarball, files } = pack();
 
 await check("the tarball holds the package and nothing else", () => {
   const needed = ["package.json", "README.md", "LICENSE-MIT", "LICENSE-APACHE", "index.d.ts", "index.web.js"];
-  for (const file of [...needed, "index.node.js", "index.workerd.js", "wasm/epitome.js", "wasm/epitome_bg.wasm"]) {
+  for (const file of [
+    ...needed,
+    "index.node.js",
+    "index.workerd.js",
+    "wasm/epitome.js",
+    "wasm/epitome_bg.wasm",
+    "wasm/session_bg.wasm",
+  ]) {
     assert.ok(files.includes(file), `${file} is missing from\n${files.join("\n")}`);
   }
   const unwanted = files.filter((file) => /\.(map|tgz|rs|toml|test\.[a-z]+)$|node_modules|^\.|tsconfig/.test(file));
@@ -40,6 +47,11 @@ await check("Node.js: require", () => {
   assert.equal(node(options, nodeProject).trim(), "fits");
 });
 
+await check("Node.js: models are asked, from both entries", () => {
+  assert.equal(node(["compact.mjs"], nodeProject).trim(), "asks");
+  assert.equal(node(["--no-warnings=ExperimentalWarning", "compact.cjs"], nodeProject).trim(), "asks");
+});
+
 await check("Node.js: init is allowed, repeatedly and concurrently", () => {
   assert.equal(node(["init.mjs"], nodeProject).trim(), "fits");
 });
@@ -56,13 +68,14 @@ await check("Node.js: the terminal program runs from node_modules/.bin", () => {
   assert.match(run(program, ["--help"], nodeProject), /fit/);
 });
 
-await check("Vite: the built page works in Chromium and ships the module once", async () => {
+await check("Vite: the built page works in Chromium and ships each module once", async () => {
   const root = start("vite");
   await vite.build({ root, logLevel: "warn", configFile: false });
   const dist = join(root, "dist");
   const modules = readdirSync(join(dist, "assets")).filter((file) => file.endsWith(".wasm"));
-  assert.equal(modules.length, 1, `the module is shipped as ${modules}`);
-  assert.equal(await resultOfPage(dist), "fits");
+  const names = modules.map((file) => file.replace(/-.*/, "")).sort();
+  assert.deepEqual(names, ["epitome_bg", "session_bg"], `the modules are shipped as ${modules}`);
+  assert.equal(await resultOfPage(dist), "fits and asks");
 });
 
 const esbuildProject = start("esbuild");
@@ -82,19 +95,23 @@ await check("esbuild: a browser bundle works with the address of the module", as
   assert.equal(await resultOfPage(dist), "fits");
 });
 
-await check("esbuild: a Node.js bundle works with the module beside it", async () => {
+await check("esbuild: a Node.js bundle works with the modules beside it", async () => {
   await esbuild.build({
     absWorkingDir: esbuildProject,
-    entryPoints: ["server.mjs"],
+    entryPoints: ["server.mjs", "compact.mjs"],
     bundle: true,
     platform: "node",
     format: "esm",
-    outfile: "server/server.mjs",
+    outdir: "server",
+    outExtension: { ".js": ".mjs" },
     logLevel: "error",
   });
   mkdirSync(join(esbuildProject, "server/wasm"));
-  copyFileSync(moduleOf(esbuildProject), join(esbuildProject, "server/wasm/epitome_bg.wasm"));
+  for (const name of ["epitome", "session"]) {
+    copyFileSync(moduleOf(esbuildProject, name), join(esbuildProject, `server/wasm/${name}_bg.wasm`));
+  }
   assert.equal(node(["server/server.mjs"], esbuildProject).trim(), "fits");
+  assert.equal(node(["server/compact.mjs"], esbuildProject).trim(), "asks");
 });
 
 const typesProject = start("types");
@@ -117,8 +134,9 @@ await check("publint has nothing to say", () => {
 });
 
 await check("attw: types resolve as the code does, for consumers of ES modules", () => {
-  const options = ["--profile", "esm-only", "--no-emoji", "--no-color", "--exclude-entrypoints", "./epitome_bg.wasm"];
-  node([tool("@arethetypeswrong/cli/dist/index.js"), tarball, ...options]);
+  const options = ["--profile", "esm-only", "--no-emoji", "--no-color"];
+  const modules = ["--exclude-entrypoints", "./epitome_bg.wasm", "./session_bg.wasm"];
+  node([tool("@arethetypeswrong/cli/dist/index.js"), tarball, ...options, ...modules]);
 });
 
 finish();
@@ -132,8 +150,8 @@ function start(fixture) {
 }
 
 /** @param {string} folder */
-function moduleOf(folder) {
-  return join(folder, "node_modules/epitome/wasm/epitome_bg.wasm");
+function moduleOf(folder, name = "epitome") {
+  return join(folder, `node_modules/epitome/wasm/${name}_bg.wasm`);
 }
 
 /**
