@@ -79,7 +79,7 @@ pub enum Error {
     #[error("aborted")]
     Aborted,
     /// A model failed, and the host wants to know instead of having a summary made without one.
-    #[error("the provider failed: {0}")]
+    #[error("the provider failed: {}", .0.message)]
     Provider(ProviderError),
     /// The view was changed, or an original is missing.
     #[error("cannot undo: {reason}")]
