@@ -11,7 +11,7 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::RequestRedirect;
 
-use crate::provider::wire::{Behind, Endpoint, Head, Outgoing, Reader, Wire};
+use crate::provider::wire::{Behind, Endpoint, Head, Outgoing, Reader, Wire, wait};
 use crate::provider::{Answer, ErrorClass, Pending, Progress, Provider, ProviderError, Request, Runtime};
 use crate::redact::Redaction;
 use crate::text::find;
@@ -242,11 +242,6 @@ fn of_host(rejection: &Rejection, message: &str) -> ProviderError {
     let error = ProviderError::from_response(status, message);
     let class =
         if status.is_none() && error.class == ErrorClass::Network { ErrorClass::Unavailable } else { error.class };
-    let retry_after_ms = error.retry_after_ms.or_else(|| {
-        let seconds: f64 = rejection.retry_after().trim().parse().ok()?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of a float stays in range")]
-        let ms = (seconds * 1_000.0) as u64;
-        Some(ms)
-    });
+    let retry_after_ms = error.retry_after_ms.or_else(|| wait::seconds(&rejection.retry_after()));
     without(ProviderError { class, retry_after_ms, ..error }, Vec::new())
 }

@@ -14,7 +14,7 @@ mod reader;
 mod request;
 #[cfg(test)]
 mod testing;
-mod wait;
+pub(crate) mod wait;
 
 use std::fmt;
 

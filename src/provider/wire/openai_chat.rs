@@ -17,7 +17,7 @@ pub(super) fn write(body: &mut Body<'_>, endpoint: &Endpoint, request: &Request,
     }
     let mut ours = messages(request, true, push_message);
     if !behind.messages.is_empty() {
-        ours.replace_range(1..1, &[behind.messages, ","].concat());
+        ours.insert_str(1, &[behind.messages, ","].concat());
     }
     body.json("messages", &ours);
     body.number(if is_newer { "max_completion_tokens" } else { "max_tokens" }, request.max_tokens.max(1));

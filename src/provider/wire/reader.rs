@@ -4,8 +4,6 @@
 //! lines of JSON, or one piece of JSON. Each event, line or piece is a value that the wire reads by itself. Bytes become
 //! text only where a line or the body is at its end, so no character is ever split.
 
-use serde::de::IgnoredAny;
-
 use super::draft::Draft;
 use super::failure::{self, bare, malformed, unreadable};
 use super::openai_chat::text_of;
@@ -363,7 +361,7 @@ impl Reader {
             return self.last_line(&as_text(&rest));
         }
         let is_json = matches!(text.bytes().next(), Some(b'{' | b'['));
-        if is_json && serde_json::from_str::<IgnoredAny>(text).is_err_and(|error| error.is_eof()) {
+        if is_json && json::is_cut_off(text) {
             return Err(cut_off());
         }
         Err(unreadable(&self.content_type, text))

@@ -285,7 +285,9 @@ pub(super) fn system(request: &Request) -> String {
 
 /// A text as a JSON string.
 pub(super) fn quoted(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
+    let mut out = String::new();
+    json::push_quoted(text, &mut out);
+    out
 }
 
 /// Percent-encodes everything but what RFC 3986 calls unreserved and the characters in `also`.

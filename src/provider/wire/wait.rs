@@ -10,13 +10,18 @@ pub(super) fn asked(head: &Head<'_>) -> Option<u64> {
     let precise = head.retry_after_ms.and_then(|text| decimal(text, 1));
     precise.or_else(|| {
         let text = head.retry_after?;
-        decimal(text, 1000).or_else(|| until(date(text)?, head.now_ms))
+        seconds(text).or_else(|| until(date(text)?, head.now_ms))
     })
 }
 
 /// A duration as Gemini writes it, e.g. `12s` or `3.5s`, in milliseconds.
 pub(super) fn duration(text: &str) -> Option<u64> {
-    decimal(text.trim().strip_suffix('s')?, 1000)
+    seconds(text.trim().strip_suffix('s')?)
+}
+
+/// A number of seconds, in milliseconds.
+pub(crate) fn seconds(text: &str) -> Option<u64> {
+    decimal(text, 1000)
 }
 
 /// A number, times `scale`, without what is left of its fraction. What lies in the past is no wait.

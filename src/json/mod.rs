@@ -1,12 +1,17 @@
 //! JSON text: messages that keep theirs, and edits that touch no other byte.
 
-use std::borrow::Cow;
+mod read;
+#[cfg(not(target_family = "wasm"))]
+mod tree;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+pub(crate) use read::is_cut_off;
 
 use crate::error::{Error, Result};
 use crate::transcript::{Change, Inserted, Recipe, RecipeItem, Span, Step};
@@ -235,7 +240,9 @@ fn changed_list(text: &str, below: &BTreeMap<&Step, Vec<Rest<'_>>>) -> Result<St
 
 /// A JSON string, escaped as `JSON.stringify` does it.
 fn quoted(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
+    let mut out = String::new();
+    push_quoted(text, &mut out);
+    out
 }
 
 /// The fields of an object in order, keys and values as they are written.
@@ -265,7 +272,11 @@ impl<'de> Deserialize<'de> for Raws<'de> {
 
 /// Reads JSON text into a neutral tree.
 pub(crate) fn parse(text: &str, index: Option<usize>) -> Result<Value<'_>> {
-    let invalid = |error: serde_json::Error| Error::InvalidInput {
+    #[cfg(not(target_family = "wasm"))]
+    let value = tree::read(text);
+    #[cfg(target_family = "wasm")]
+    let value = read::read(text).ok_or("the text cannot be read");
+    value.map_err(|error| Error::InvalidInput {
         index,
         field: None,
         reason: if index.is_some() {
@@ -273,175 +284,11 @@ pub(crate) fn parse(text: &str, index: Option<usize>) -> Result<Value<'_>> {
         } else {
             format!("not JSON: {error}")
         },
-    };
-    if let Some(whole) = without_lone_surrogates(text) {
-        return tree(&whole).or_else(|_| fields(&whole)).map(into_owned).map_err(invalid);
-    }
-    tree(text).or_else(|_| fields(text)).map_err(invalid)
-}
-
-/// JSON allows numbers that no double can hold; an object with such a one is read field by field, so that only the
-/// field that holds it is unreadable. It is echoed all the same.
-fn fields(text: &str) -> std::result::Result<Value<'_>, serde_json::Error> {
-    let fields: Vec<(&RawValue, &RawValue)> = serde_json::from_str::<Raws<'_>>(text)?.0;
-    let value = |raw: &RawValue| tree(raw.get()).map_or(Value::Number(f64::NAN), into_owned);
-    Ok(Value::Object(
-        fields
-            .into_iter()
-            .map(|(key, raw)| Ok((Cow::Owned(serde_json::from_str(key.get())?), value(raw))))
-            .collect::<std::result::Result<_, serde_json::Error>>()?,
-    ))
-}
-
-fn tree(text: &str) -> std::result::Result<Value<'_>, serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Tree { depth: 0 }.deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    Ok(value)
-}
-
-/// Escaped halves of surrogate pairs without their other half, which JSON allows and UTF-8 does not have, replaced by
-/// U+FFFD. `None` when there are none.
-fn without_lone_surrogates(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    let unit = |at: usize| -> Option<u16> {
-        if bytes.get(at) != Some(&b'\\') || bytes.get(at + 1) != Some(&b'u') {
-            return None;
-        }
-        u16::from_str_radix(text.get(at + 2..at + 6)?, 16).ok()
-    };
-    let mut out: Option<String> = None;
-    let mut copied = 0;
-    let mut at = 0;
-    while let Some(found) = text.get(at..)?.find('\\') {
-        at += found;
-        match unit(at) {
-            Some(high @ 0xD800..=0xDBFF) if matches!(unit(at + 6), Some(0xDC00..=0xDFFF)) => {
-                let _ = high;
-                at += 12;
-            }
-            Some(0xD800..=0xDFFF) => {
-                let out = out.get_or_insert_with(String::new);
-                out.push_str(text.get(copied..at)?);
-                out.push_str("\\ufffd");
-                at += 6;
-                copied = at;
-            }
-            Some(_) => at += 6,
-            // A backslash and what it escapes; the next character may be longer than a byte.
-            None => at += 1 + text.get(at + 1..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8),
-        }
-    }
-    let mut out = out?;
-    out.push_str(text.get(copied..)?);
-    Some(out)
-}
-
-fn into_owned(value: Value<'_>) -> Value<'static> {
-    match value {
-        Value::Null => Value::Null,
-        Value::Bool(flag) => Value::Bool(flag),
-        Value::Number(number) => Value::Number(number),
-        Value::String(text) => Value::String(Cow::Owned(text.into_owned())),
-        Value::Array(items) => Value::Array(items.into_iter().map(into_owned).collect()),
-        Value::Object(fields) => Value::Object(
-            fields.into_iter().map(|(key, value)| (Cow::Owned(key.into_owned()), into_owned(value))).collect(),
-        ),
-        Value::Host(host) => Value::Host(host),
-        Value::TooDeep => Value::TooDeep,
-    }
+    })
 }
 
 /// Levels that are read; `serde_json` itself refuses the 128th, below that it only skips, which needs no recursion.
 const LEVELS: usize = MAX_DEPTH - 2;
-
-#[derive(Clone, Copy)]
-struct Tree {
-    depth: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Tree {
-    type Value = Value<'de>;
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Value<'de>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-/// A key, borrowed where it has no escapes.
-struct Key;
-
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Cow<'de, str>;
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Key {
-    type Value = Cow<'de, str>;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-    fn visit_borrowed_str<E>(self, v: &'de str) -> std::result::Result<Self::Value, E> {
-        Ok(Cow::Borrowed(v))
-    }
-    fn visit_str<E>(self, v: &str) -> std::result::Result<Self::Value, E> {
-        Ok(Cow::Owned(v.to_owned()))
-    }
-}
-
-impl<'de> Visitor<'de> for Tree {
-    type Value = Value<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-    fn visit_unit<E>(self) -> std::result::Result<Value<'de>, E> {
-        Ok(Value::Null)
-    }
-    fn visit_bool<E>(self, v: bool) -> std::result::Result<Value<'de>, E> {
-        Ok(Value::Bool(v))
-    }
-    fn visit_f64<E>(self, v: f64) -> std::result::Result<Value<'de>, E> {
-        Ok(Value::Number(v))
-    }
-    #[allow(clippy::cast_precision_loss)]
-    fn visit_u64<E>(self, v: u64) -> std::result::Result<Value<'de>, E> {
-        Ok(Value::Number(v as f64))
-    }
-    #[allow(clippy::cast_precision_loss)]
-    fn visit_i64<E>(self, v: i64) -> std::result::Result<Value<'de>, E> {
-        Ok(Value::Number(v as f64))
-    }
-    fn visit_borrowed_str<E>(self, v: &'de str) -> std::result::Result<Value<'de>, E> {
-        Ok(Value::String(Cow::Borrowed(v)))
-    }
-    fn visit_str<E>(self, v: &str) -> std::result::Result<Value<'de>, E> {
-        Ok(Value::String(Cow::Owned(v.to_owned())))
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Value<'de>, A::Error> {
-        if self.depth >= LEVELS {
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(Value::TooDeep);
-        }
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(Tree { depth: self.depth + 1 })? {
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Value<'de>, A::Error> {
-        if self.depth >= LEVELS {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(Value::TooDeep);
-        }
-        let mut fields = Vec::new();
-        while let Some(key) = map.next_key_seed(Key)? {
-            fields.push((key, map.next_value_seed(Tree { depth: self.depth + 1 })?));
-        }
-        Ok(Value::Object(fields))
-    }
-}
 
 // ------------------------------------------------------------------------------------------------------------- writing
 
@@ -507,4 +354,43 @@ fn write_text(text: &str, out: &mut String) {
         }
     }
     out.push('"');
+}
+
+/// Writes a JSON string, escaped as `JSON.stringify` does it.
+pub(crate) fn push_quoted(text: &str, out: &mut String) {
+    out.push('"');
+    let mut rest = text;
+    // What has to be escaped is ASCII, so cutting there never splits a character.
+    while let Some(at) = rest.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        out.push_str(rest.get(..at).unwrap_or_default());
+        out.push('\\');
+        match rest.as_bytes().get(at).copied().unwrap_or_default() {
+            b'\n' => out.push('n'),
+            b'\r' => out.push('r'),
+            b'\t' => out.push('t'),
+            8 => out.push('b'),
+            12 => out.push('f'),
+            byte @ 0..b' ' => {
+                out.push_str(if byte < 16 { "u000" } else { "u001" });
+                out.extend(char::from_digit(u32::from(byte & 15), 16));
+            }
+            byte => out.push(char::from(byte)),
+        }
+        rest = rest.get(at + 1..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn strings_are_escaped_as_serde_json_escapes_them() {
+        let all: String = (0..0x300).filter_map(char::from_u32).chain("\u{2028}漢😀".chars()).collect();
+        for text in ["", "\"", "plain", "\\\n", &all] {
+            assert_eq!(quoted(text), serde_json::to_string(text).unwrap_or_default());
+        }
+    }
 }
