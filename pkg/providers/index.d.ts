@@ -153,9 +153,9 @@ export type Providers =
   | {
       /** Summaries of what is hidden. */
       readonly summary?: ProviderList | undefined;
-      /** Summaries of single tool calls. */
+      /** Summaries of single tool calls, in conversations that are followed turn by turn; `compact` writes none. */
       readonly toolPair?: ProviderList | undefined;
-      /** What the user is working on. */
+      /** What the user is working on, likewise. */
       readonly goal?: ProviderList | undefined;
     };
 

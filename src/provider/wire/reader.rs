@@ -14,8 +14,11 @@ use crate::provider::{Answer, ErrorClass, ProviderError};
 use crate::text::find;
 use crate::value::Value;
 
-/// Larger bodies are no answers, bytes.
+/// Larger bodies are no answers, nor are larger texts, bytes.
 const LARGEST_BODY: usize = 2 << 20;
+
+/// Nor are longer streams, bytes. A model that thinks aloud sends some three hundred for each token.
+const LONGEST_STREAM: usize = 32 << 20;
 
 /// Larger events and lines are no pieces of one, bytes.
 const LARGEST_EVENT: usize = 2 << 20;
@@ -162,8 +165,9 @@ impl Reader {
             self.buffer.extend_from_slice(bytes);
             return Ok(());
         }
-        if self.size > LARGEST_BODY {
-            return Err(malformed("the answer is larger than 2 MiB"));
+        let is_stream = matches!(self.form, Form::Events | Form::Lines { .. });
+        if self.size > if is_stream { LONGEST_STREAM } else { LARGEST_BODY } || self.draft.text.len() > LARGEST_BODY {
+            return Err(malformed("the answer is larger than an answer can be"));
         }
         match self.form {
             Form::Whole => self.buffer.extend_from_slice(bytes),
@@ -422,7 +426,7 @@ mod tests {
 
     use super::super::Wire;
     use super::super::testing::{class, head, read_as, read_json, read_pieces, read_stream, told};
-    use super::{LARGEST_BODY, LARGEST_EVENT, Reader};
+    use super::{LARGEST_BODY, LARGEST_EVENT, LONGEST_STREAM, Reader};
     use crate::provider::ErrorClass;
 
     const CHUNK: &str = r#"{"choices":[{"index":0,"delta":{"content":"Grüße"}}]}"#;
@@ -540,8 +544,27 @@ mod tests {
                 }
             };
             assert_eq!(failed.class, ErrorClass::Malformed, "{content_type} {failed}");
-            assert!((LARGEST_BODY..=LARGEST_BODY + piece.len()).contains(&size), "{content_type} {size}");
+            let is_stream = content_type.contains("event") || content_type.contains("ndjson");
+            let most = if is_stream { LONGEST_STREAM } else { LARGEST_BODY };
+            assert!((most..=most + piece.len()).contains(&size), "{content_type} {size}");
         }
+    }
+
+    #[test]
+    fn a_model_may_think_for_megabytes_but_not_answer_so_much() {
+        let thought = r#"{"choices":[{"index":0,"delta":{"reasoning_content":"Hm, let me see."}}]}"#;
+        let said = CHUNK.replace("Grüße", &"words ".repeat(100));
+        let stream = |chunk: &str| {
+            let mut reader = Reader::new(Wire::OpenaiChat, &head(200, "text/event-stream"));
+            let event = ["data: ", chunk, "\n\n"].concat().repeat(100);
+            let pushed = (0..1_000).try_for_each(|_| reader.push(event.as_bytes()).map(|_| ()));
+            pushed.and_then(|()| {
+                reader.push(["data: ", CHUNK, "\n\ndata: ", LAST, "\n\n"].concat().as_bytes())?;
+                reader.finish()
+            })
+        };
+        assert_eq!(stream(thought).unwrap().text, "Grüße!");
+        assert_eq!(stream(&said).unwrap_err().class, ErrorClass::Malformed);
     }
 
     #[test]
