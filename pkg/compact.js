@@ -188,7 +188,8 @@ function providerOf(given) {
  */
 function hint(given) {
   if (typeof given?.doGenerate === "function") return "; wrap a model of the AI SDK: `aiSdk(model)`";
-  if (typeof given?.chat?.completions?.create === "function") return "; wrap an engine of WebLLM: `webLlm(engine)`";
+  if (typeof given?.chat?.completions?.create === "function")
+    return "; wrap a client like that of `openai`, or an engine of WebLLM: `webLlm(it)`";
   if (typeof given?.prompt === "function") return "; wrap a model of the browser: `chromePrompt()`";
   return "";
 }

@@ -488,7 +488,10 @@ describe("the host", () => {
     for (const [options, pattern] of [
       [{ provider: 5 }, /`provider`: must be a provider or a function, but is the number 5/],
       [{ provider: { doGenerate() {} } }, /wrap a model of the AI SDK/],
-      [{ provider: { chat: { completions: { create() {} } } } }, /wrap an engine of WebLLM/],
+      [
+        { provider: { chat: { completions: { create() {} } } } },
+        /wrap a client like that of `openai`, or an engine of WebLLM: `webLlm\(it\)`/,
+      ],
       [{ provider: { prompt() {} } }, /wrap a model of the browser/],
       [{ provider: ["offline", () => ""] }, /must come last/],
       [{ provider: [null] }, /but is null/],
