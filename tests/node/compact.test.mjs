@@ -549,6 +549,21 @@ describe("a provider", () => {
     }
   });
 
+  test("with a key or header that no request can carry says so, and harms no other call", async () => {
+    const other = compact(messages, { budget, provider: (request) => good(request) });
+    for (const options of [
+      { apiKey: "a\nb" },
+      { apiKey: "key→" },
+      { headers: { "x y": "1" } },
+      { headers: { x: "\0" } },
+    ]) {
+      const error = await rejection({ provider: openai({ model: "m", baseUrl: "http://127.0.0.1:9/v1", ...options }) });
+      assert.equal(error.code, "provider_bad_request", error.message);
+      assert.match(error.message, /holds characters that no header can/);
+    }
+    assert.ok(JSON.stringify((await other).messages).includes("resolve the conflict"));
+  });
+
   test("shows nothing of its key", () => {
     const provider = openai({ model: "m", apiKey: "sk-very-secret-key", headers: { "x-more": "more-secret" } });
     for (const text of [
