@@ -1,6 +1,7 @@
 // What `fit`, `apply` and `compact` have in common: the options that never reach the core, and the answer.
 
 import { describe, invalidOption } from "./errors.js";
+import { callable, checked, withoutNulls } from "./options.js";
 import { assemble, notKept } from "./recipe.js";
 
 /** @import { FitOptions, FitResult, Patch, Warning } from "./index.d.ts" */
@@ -69,9 +70,7 @@ export function fitOptions(options) {
 export function shellOptions(options) {
   const given = withoutNulls(options);
   const { createMessage, patch } = given;
-  if (createMessage !== undefined && typeof createMessage !== "function") {
-    throw invalidOption("createMessage", `must be a function, but is ${describe(createMessage)}`);
-  }
+  callable("createMessage", createMessage);
   if (patch !== undefined && patch !== "edits" && patch !== "full") {
     throw invalidOption("patch", `must be "edits" or "full", but is ${JSON.stringify(patch) ?? describe(patch)}`);
   }
@@ -87,21 +86,5 @@ export function shellOptions(options) {
  * @returns {Partial<O>}
  */
 export function known(options, names) {
-  if (options === undefined || options === null) return {};
-  if (typeof options !== "object" || Array.isArray(options)) {
-    throw invalidOption("options", `must be an object, but is ${describe(options)}`);
-  }
-  for (const name of Object.keys(options)) {
-    if (!names.includes(name)) throw invalidOption(name, `is unknown; there are ${names.join(", ")}`);
-  }
-  return withoutNulls(options);
-}
-
-/**
- * @template {object} O
- * @param {O} options
- * @returns {any}
- */
-function withoutNulls(options) {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null && value !== undefined));
+  return options === undefined || options === null ? {} : /** @type {any} */ (checked("options", options, names));
 }

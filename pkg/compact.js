@@ -3,6 +3,7 @@
 import { fitOptions, result } from "./answers.js";
 import { completed, requestOf } from "./calls.js";
 import { describe, invalidOption } from "./errors.js";
+import { callable } from "./options.js";
 import { createProvider, innerOf, Provider } from "./provider.js";
 import { shownTo } from "./shown.js";
 import { run } from "./task.js";
@@ -98,11 +99,8 @@ function split(options) {
   if (onProviderError !== undefined && onProviderError !== "offline" && onProviderError !== "throw") {
     throw invalidOption("onProviderError", 'must be "offline" or "throw"');
   }
-  for (const [name, hook] of Object.entries({ onProgress, redact })) {
-    if (hook !== undefined && typeof hook !== "function") {
-      throw invalidOption(name, `must be a function, but is ${describe(hook)}`);
-    }
-  }
+  callable("onProgress", onProgress);
+  callable("redact", redact);
   if (signal !== undefined && typeof signal?.addEventListener !== "function") {
     throw invalidOption("signal", `must be an AbortSignal, but is ${describe(signal)}`);
   }

@@ -1,7 +1,8 @@
 // Providers behind an address: what their options have in common.
 
 import { describe, invalidOption } from "./errors.js";
-import { callable, checked, LIMITS, number, Provider, text } from "./provider.js";
+import { callable, checked, number, text } from "./options.js";
+import { LIMITS, Provider } from "./provider.js";
 
 const OPTIONS = ["model", "baseUrl", "apiKey", "headers", "query", "body", "fetch", "stream", "stallMs", "name"];
 
@@ -11,7 +12,6 @@ const OPTIONS = ["model", "baseUrl", "apiKey", "headers", "query", "body", "fetc
  * @property {string} wire a name of `src/provider/wire`
  * @property {string | undefined} [baseUrl] where it is unless the host says otherwise
  * @property {(key: string) => Record<string, string>} credentials
- * @property {readonly string[]} [more] further options
  */
 
 /**
@@ -19,7 +19,7 @@ const OPTIONS = ["model", "baseUrl", "apiKey", "headers", "query", "body", "fetc
  * @param {any} options
  */
 export function endpoint(service, options) {
-  const given = checked("options", options, [...OPTIONS, ...LIMITS, ...(service.more ?? [])]);
+  const given = checked("options", options, [...OPTIONS, ...LIMITS]);
   const {
     model,
     baseUrl = service.baseUrl,
@@ -31,14 +31,13 @@ export function endpoint(service, options) {
     stream,
     stallMs,
     name,
-    ...rest
+    ...limits
   } = given;
   if (model === undefined) throw invalidOption("model", "is missing: which model to ask");
   if (baseUrl === undefined) throw invalidOption("baseUrl", "is missing: where the service is");
   if (stream !== undefined && typeof stream !== "boolean") {
     throw invalidOption("stream", `must be true or false, but is ${describe(stream)}`);
   }
-  const limits = Object.fromEntries(Object.entries(rest).filter(([option]) => LIMITS.includes(option)));
   return new Provider(
     text("name", name) ?? `${service.name} ${text("model", model)}`,
     {

@@ -1,7 +1,8 @@
 // A model of the Vercel AI SDK. Nothing of the SDK is imported: the model object brings all that is needed.
 
 import { describe, invalidOption } from "../errors.js";
-import { checked, LIMITS, Provider, text } from "../provider.js";
+import { checked, text } from "../options.js";
+import { LIMITS, Provider } from "../provider.js";
 import { failed } from "../rejection.js";
 
 /** @import { AiSdkModel, AiSdkOptions, AiSdkResult } from "./ai-sdk.d.ts" */

@@ -1,7 +1,8 @@
 // The models that a browser brings with it: the Prompt API and the Summarizer API.
 
 import { describe, invalidOption } from "../errors.js";
-import { checked, LIMITS, Provider, text } from "../provider.js";
+import { checked, text } from "../options.js";
+import { LIMITS, Provider } from "../provider.js";
 import { failed } from "../rejection.js";
 
 /** @import { Availability, ChromeCreateOptions, ChromePromptOptions, ChromeSummarizerOptions } from "./chrome.d.ts" */

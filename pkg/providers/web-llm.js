@@ -1,7 +1,8 @@
 // An engine of WebLLM, or any client object that is asked the way OpenAI's is.
 
 import { describe, invalidOption } from "../errors.js";
-import { checked, LIMITS, Provider, text } from "../provider.js";
+import { checked, text } from "../options.js";
+import { LIMITS, Provider } from "../provider.js";
 import { failed } from "../rejection.js";
 
 /** @import { ChatAnswer, ChatBody, ChatClient, ChatEngine, WebLlmOptions } from "./web-llm.d.ts" */

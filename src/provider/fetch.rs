@@ -65,15 +65,19 @@ impl Fetch<'_> {
         let query = self.endpoint.query.iter().filter(|(name, _)| is_credential(name));
         secrets.extend(query.map(|(_, value)| value.clone()));
         let of_host: Array = settled(scope.headers(self.at)).await?.unchecked_into();
-        let of_host: Vec<String> = of_host.iter().filter_map(|text| text.as_string()).collect();
-        for (name, value) in of_host.iter().step_by(2).zip(of_host.iter().skip(1).step_by(2)) {
-            if is_credential(name) {
+        let mut texts = of_host.iter().filter_map(|text| text.as_string());
+        let mut headers: Vec<(String, String)> =
+            headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+            if is_credential(&name) {
                 // `Bearer key`: either may turn up alone.
                 secrets.extend(value.split(' ').map(str::to_owned));
                 secrets.push(value.clone());
             }
+            // Those of the host win over ours.
+            headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
+            headers.push((name, value));
         }
-        let headers = merged(&headers, &of_host);
         let promise = if self.custom {
             let flat = headers.iter().flat_map(|(name, value)| [name, value]).map(JsValue::from);
             scope.fetch(self.at, &url, flat.collect(), &body)
@@ -91,14 +95,13 @@ impl Fetch<'_> {
         }
         let [kind, after, after_ms] =
             ["content-type", "retry-after", "retry-after-ms"].map(|name| response.header(name));
-        let given = |text: &'_ str| !text.is_empty();
         let mut reader = Reader::new(
             self.endpoint.wire,
             &Head {
                 status,
                 content_type: &kind,
-                retry_after: Some(after.as_str()).filter(|text| given(text)),
-                retry_after_ms: Some(after_ms.as_str()).filter(|text| given(text)),
+                retry_after: given(&after),
+                retry_after_ms: given(&after_ms),
                 now_ms: self.host.now(),
             },
         );
@@ -139,18 +142,6 @@ fn can_be_sent(name: &str, value: &str) -> bool {
         && value.chars().all(|char| char == '\t' || (' '..='\u{ff}').contains(&char) && char != '\u{7f}')
 }
 
-/// Ours, and those of the host, which win.
-fn merged(ours: &[(&str, String)], of_host: &[String]) -> Vec<(String, String)> {
-    let mut merged: Vec<(String, String)> =
-        ours.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    let mut rest = of_host.iter();
-    while let (Some(name), Some(value)) = (rest.next(), rest.next()) {
-        merged.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
-        merged.push((name.clone(), value.clone()));
-    }
-    merged
-}
-
 /// Sends a request through the global `fetch`.
 fn send(scope: &Scope, url: &str, headers: &[(String, String)], body: &str) -> Result<Promise, ProviderError> {
     let mut request = RequestBuilder::new(url)
@@ -182,12 +173,17 @@ fn redirected(location: &str) -> ProviderError {
     ProviderError::new(ErrorClass::BadRequest, message)
 }
 
+/// A header that is there.
+fn given(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
 fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default()
 }
 
 /// An error without the host's keys, also where a service repeats one.
-fn without(mut error: ProviderError, mut secrets: Vec<String>) -> ProviderError {
+pub(super) fn without(mut error: ProviderError, mut secrets: Vec<String>) -> ProviderError {
     secrets.retain(|secret| secret.len() >= 6);
     let redaction = Redaction { literals: secrets, ..Redaction::default() };
     error.message = redaction.apply(&error.message).into_owned();
@@ -243,5 +239,5 @@ fn of_host(rejection: &Rejection, message: &str) -> ProviderError {
     let class =
         if status.is_none() && error.class == ErrorClass::Network { ErrorClass::Unavailable } else { error.class };
     let retry_after_ms = error.retry_after_ms.or_else(|| wait::seconds(&rejection.retry_after()));
-    without(ProviderError { class, retry_after_ms, ..error }, Vec::new())
+    ProviderError { class, retry_after_ms, ..error }
 }

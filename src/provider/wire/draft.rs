@@ -1,6 +1,6 @@
 //! An answer in the making.
 
-use super::failure::{glued, short};
+use super::failure::short;
 use crate::provider::{Answer, ErrorClass, ProviderError, Stop, Usage};
 use crate::value::Value;
 
@@ -138,12 +138,12 @@ impl Draft {
     /// Refusals are errors, whoever refuses; so is an answer that says nothing.
     pub(super) fn into_answer(self) -> Result<Answer, ProviderError> {
         let (end, word) = self.end.unwrap_or((End::Stop, String::new()));
-        let named = |text: &str| if word.is_empty() { text.to_owned() } else { glued(&[text, " (", &word, ")"]) };
+        let named = |text: &str| if word.is_empty() { text.to_owned() } else { [text, " (", &word, ")"].concat() };
         let blank = self.text.trim().is_empty();
         let (class, message) = match end {
             End::Refused => (ErrorClass::Refused, named("the service refused to answer")),
             _ if !self.refusal.trim().is_empty() => {
-                (ErrorClass::Refused, glued(&["the model refused: ", &short(&self.refusal)]))
+                (ErrorClass::Refused, ["the model refused: ", &short(&self.refusal)].concat())
             }
             End::Full => (ErrorClass::ContextLength, named("the answer ran into the end of the model's window")),
             End::Failed => (ErrorClass::Unavailable, named("the service broke the answer off")),

@@ -161,16 +161,7 @@ pub(super) fn short(text: &str) -> String {
 /// What happened, and what the service says of it.
 fn with(what: &str, said: &str) -> String {
     let said = short(said);
-    if said.is_empty() { what.to_owned() } else { glued(&[what, ": ", &said]) }
-}
-
-/// The parts as one text.
-pub(super) fn glued(parts: &[&str]) -> String {
-    let mut out = String::new();
-    for part in parts {
-        out.push_str(part);
-    }
-    out
+    if said.is_empty() { what.to_owned() } else { [what, ": ", &said].concat() }
 }
 
 /// JSON, also where it comes as an event of a stream.
@@ -236,7 +227,7 @@ impl Told {
         // Services that pass requests on say in here what the other one said.
         let raw = error.get("metadata").map_or("", |metadata| text_of(metadata, "raw"));
         if !raw.is_empty() {
-            told.message = glued(&[&told.message, ": ", &inner(raw, 4)]);
+            told.message = [&told.message, ": ", &inner(raw, 4)].concat();
         }
         told
     }
@@ -254,17 +245,17 @@ impl Told {
         // llama.cpp gives sizes as numbers of their own.
         for key in ["n_prompt_tokens", "n_ctx"] {
             if let Some(number) = Draft::number(source, key) {
-                self.sizes = glued(&[&self.sizes, " ", key, " ", &number.to_string()]);
+                self.sizes = [&self.sizes, " ", key, " ", &number.to_string()].concat();
             }
         }
     }
 
     fn name(&mut self, name: &str) {
-        self.names = glued(&[&self.names, " ", &name.to_ascii_lowercase(), " "]);
+        self.names = [&self.names, " ", &name.to_ascii_lowercase(), " "].concat();
     }
 
     fn has(&self, name: &str) -> bool {
-        find(&self.names, &glued(&[" ", name, " "])).is_some()
+        find(&self.names, &[" ", name, " "].concat()).is_some()
     }
 
     fn class(&self, status: Option<u16>) -> ErrorClass {
@@ -283,11 +274,11 @@ impl Told {
                 }
             }
         }
-        let overflow = overflow(known, &glued(&[&self.message, &self.names, &self.sizes]));
+        let overflow = overflow(known, &[self.message.as_str(), &self.names, &self.sizes].concat());
         let class = if overflow.is_some() { ErrorClass::ContextLength } else { self.class(known) };
         let mut what = self.what(class, known).to_owned();
         if let Some(status) = status {
-            what = glued(&[&what, " (status ", &u64::from(status).to_string(), ")"]);
+            what = [&what, " (status ", &u64::from(status).to_string(), ")"].concat();
         }
         let mut error = ProviderError::new(class, with(&what, &self.message));
         error.limit = overflow.and_then(|overflow| overflow.limit);
