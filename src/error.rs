@@ -81,6 +81,14 @@ pub enum Error {
     /// A model failed, and the host wants to know instead of having a summary made without one.
     #[error("the provider failed: {}", .0.message)]
     Provider(ProviderError),
+    /// The store could not do what was asked of it.
+    #[cfg(any(not(target_family = "wasm"), feature = "session"))]
+    #[error("the store failed: {}", .0.message)]
+    Store(crate::store::StoreError),
+    /// The session has been closed.
+    #[cfg(any(not(target_family = "wasm"), feature = "session"))]
+    #[error("the session has been closed")]
+    Closed,
     /// The view was changed, or an original is missing.
     #[error("cannot undo: {reason}")]
     CannotUndo {
@@ -124,6 +132,10 @@ impl Error {
             Self::CannotUndo { .. } => "cannot_undo",
             Self::Aborted => "aborted",
             Self::Provider(error) => error.class.code(),
+            #[cfg(any(not(target_family = "wasm"), feature = "session"))]
+            Self::Store(error) => error.class.code(),
+            #[cfg(any(not(target_family = "wasm"), feature = "session"))]
+            Self::Closed => "closed",
         }
     }
 

@@ -45,6 +45,8 @@ mod provider;
 mod prune;
 mod redact;
 mod shrink;
+#[cfg(any(not(target_family = "wasm"), feature = "session"))]
+pub mod store;
 mod summarize;
 mod text;
 mod tokens;
