@@ -7,10 +7,16 @@
 //!
 //! Every adapter passes the same tests, `store::contract` (feature `store-contract`).
 
+#[cfg(any(test, feature = "store-contract"))]
+pub mod contract;
+mod memory;
+
 use std::future::Future;
 use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
+
+pub use memory::Memory;
 
 /// What a store's functions return: a future that borrows from the store.
 pub type Stored<'s, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + 's>>;
