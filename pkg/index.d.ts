@@ -88,8 +88,17 @@ export interface Policy {
   readonly summaryRole: "user" | "assistant" | "system" | "developer";
   /** Lets the last user message be shrunk when nothing else helps. Default false. */
   readonly shrinkLastUser: boolean;
-  /** Text left in place of a pruned tool result; `{tokens}` is replaced by its size. */
+  /**
+   * Text left in place of a pruned tool result; `{tokens}` is replaced by its size, `{id}` by the id with which the tool
+   * `recall` returns the whole. Where no id is known, or `recallDeclared` is false, a text with `{id}` gives way to the
+   * standard one, which names an id by itself where there is one.
+   */
   readonly placeholder: string;
+  /**
+   * Whether the model has the tool `recall`. Only then do placeholders say how a result can be had again, and results of
+   * that tool keep their payload until the user has said something else. Default false.
+   */
+  readonly recallDeclared: boolean;
   /** Turns after a hard compaction in which no model is asked for another. Default 2. */
   readonly cooldownTurns: number;
   /** Tool calls with their results that may stand before the oldest are summarised. Default 6. */

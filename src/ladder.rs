@@ -11,12 +11,13 @@ use crate::error::{Boxed, Breakdown, Error};
 use crate::format::NO_RESULT;
 use crate::message::{Message, Part, Role};
 use crate::order::{Places, ascending, sorted_by};
-use crate::policy::{Policy, Strategy};
+use crate::policy::{Policy, RECALL, Strategy};
+use crate::prune::placeholder::{is_placeholder, placeholder};
 use crate::prune::stale::stale;
 use crate::prune::{self, Aim, Block};
 use crate::shrink::{self, head_and_tail};
 use crate::summarize::{brief, harmless, record, reports_error, summarize};
-use crate::text::{joined, split_once};
+use crate::text::joined;
 use crate::tokens::{FRAME, TokenCounter, message_tokens};
 use crate::transcript::{Change, SlotEdit, Stand, Standing, Tier, Transcript, Unit, UnitKind};
 
@@ -56,8 +57,10 @@ pub(crate) struct Ladder<'t, 'a> {
     holds: Vec<Hold>,
     /// Messages that the host pinned.
     pinned: Vec<bool>,
-    /// Results of tools that the policy protects; empty when it protects none.
+    /// Results of tools that the policy protects, and what the model has just recalled; empty when there can be none.
     protected: Vec<bool>,
+    /// By source index, the id by which a message can be recalled; 0, or nothing, where none is known.
+    pub(crate) labels: &'t [u64],
     /// What it looks like by now.
     pub standing: Standing<'a>,
     /// Room of summaries, tokens, where it is not a share of the rest.
@@ -90,7 +93,8 @@ impl<'t, 'a> Ladder<'t, 'a> {
             policy,
             holds,
             pinned,
-            protected: protected(transcript, &policy.protect_tools),
+            protected: protected(transcript, policy),
+            labels: &[],
             standing,
             summary_room: None,
             pruned: Vec::new(),
@@ -248,7 +252,11 @@ impl<'t, 'a> Ladder<'t, 'a> {
         let Some(slot) = self.transcript.slots.get(at) else { return false };
         let pruned_already = || {
             matches!(self.standing.edits.get(at), Some(Some(SlotEdit { prune: true, .. })))
-                || slot.message.texts().next().is_some_and(|text| text == NO_RESULT || self.is_placeholder(text))
+                || slot
+                    .message
+                    .texts()
+                    .next()
+                    .is_some_and(|text| text == NO_RESULT || is_placeholder(self.policy, text))
         };
         // A stand-in for a result that never came is as small as it gets, also where it came back as a message, and it
         // has no source to edit where it did not.
@@ -263,26 +271,15 @@ impl<'t, 'a> Ladder<'t, 'a> {
     fn prune_slot(&mut self, at: usize) {
         let Some(slot) = self.transcript.slots.get(at) else { return };
         let payload = slot.tokens.saturating_sub(u64::from(FRAME));
-        let placeholder = match split_once(&self.policy.placeholder, "{tokens}") {
-            Some((before, after)) => format!("{before}{payload}{after}"),
-            None => self.policy.placeholder.clone(),
-        };
-        let (message, changes) = self.transcript.format.rules().with_result(&slot.message, &placeholder);
+        let label = slot.source.and_then(|at| self.labels.get(at)).copied().unwrap_or_default();
+        let text = placeholder(self.policy, payload, label);
+        let (message, changes) = self.transcript.format.rules().with_result(&slot.message, &text);
         let tokens = message_tokens(self.counter, &message);
         if tokens >= self.tokens(at) {
             return;
         }
         self.put_edit(at, Some(SlotEdit { prune: true, changes, message, tokens }));
         self.pruned.push(at);
-    }
-
-    /// Whether a text is what pruning leaves.
-    fn is_placeholder(&self, text: &str) -> bool {
-        let Some((before, after)) = split_once(&self.policy.placeholder, "{tokens}") else {
-            return text == self.policy.placeholder;
-        };
-        let number = text.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
-        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
     }
 
     fn is_protected(&self, at: usize) -> bool {
@@ -939,22 +936,30 @@ fn holds(transcript: &Transcript<'_>, policy: &Policy, pinned: &[bool], limit: u
     holds
 }
 
-/// Which slots are results of these tools. The name is that of the call that a result answers.
-fn protected(transcript: &Transcript<'_>, tools: &[String]) -> Vec<bool> {
-    if tools.is_empty() {
+/// Which slots are results of tools that the policy protects, or of the tool `recall` since the user spoke last: what the
+/// model has asked for would else be gone before it could use it. The name is that of the call that a result answers.
+fn protected(transcript: &Transcript<'_>, policy: &Policy) -> Vec<bool> {
+    if policy.protect_tools.is_empty() && !policy.recall_declared {
         return Vec::new();
     }
     let slots = &transcript.slots;
     let mut protected = vec![false; slots.len()];
-    for unit in transcript.units.iter().filter(|unit| unit.kind == UnitKind::Tools) {
+    let spoken = transcript.last_user();
+    for (number, unit) in transcript.units.iter().enumerate().filter(|(_, unit)| unit.kind == UnitKind::Tools) {
+        let recalls = policy.recall_declared && Some(number) > spoken;
         let calls = Calls::of(transcript, unit);
         for at in unit.slots.clone() {
             let answers = slots.get(at).and_then(|slot| slot.message.answers.as_deref());
             if let Some(place) = protected.get_mut(at) {
                 let name = answers.and_then(|id| calls.find(id)).map(|(name, _)| name);
-                *place = name.is_some_and(|name| tools.iter().any(|tool| tool == name));
+                let is_protected =
+                    |name: &str| policy.protect_tools.iter().any(|tool| tool == name) || (recalls && name == RECALL);
+                *place = name.is_some_and(is_protected);
             }
         }
     }
     protected
 }
+
+#[cfg(test)]
+mod tests;

@@ -180,7 +180,7 @@ enum Place<'p> {
 }
 
 const POLICY: &str = "soft, hard, softTarget, hardTarget, preserveTailMessages, protectTailTokens, protectTools, strategy, \
-    summaryRole, shrinkLastUser, placeholder, cooldownTurns, toolCallCutoff, toolPairShare, toolPairSummaryChars, \
+    summaryRole, shrinkLastUser, placeholder, recallDeclared, cooldownTurns, toolCallCutoff, toolPairShare, toolPairSummaryChars, \
     proactive, chunkTokens, oversizeTokens, concurrency, maxProviderCalls, llmTimeoutMs, goalTimeoutMs, \
     structuredSummaries and redact";
 
@@ -212,6 +212,7 @@ fn place<'p>(policy: &'p mut Policy, name: &str) -> Option<Place<'p>> {
         "summaryRole" => Place::Text(&mut policy.summary_role),
         "shrinkLastUser" => Place::Flag(&mut policy.shrink_last_user),
         "placeholder" => Place::Text(&mut policy.placeholder),
+        "recallDeclared" => Place::Flag(&mut policy.recall_declared),
         "cooldownTurns" => Place::Small(&mut policy.cooldown_turns),
         "toolCallCutoff" => Place::Count(&mut policy.tool_call_cutoff),
         "toolPairShare" => Place::Share(&mut policy.tool_pair_share),

@@ -29,8 +29,13 @@ pub struct Policy {
     pub summary_role: String,
     /// Whether the last user message may be shrunk when nothing else helps.
     pub shrink_last_user: bool,
-    /// Text left in place of a pruned tool result; `{tokens}` becomes its size.
+    /// Text left in place of a pruned tool result; `{tokens}` becomes its size, `{id}` the id by which the tool `recall`
+    /// returns the whole. Where no id is known, or `recall_declared` is false, a text with `{id}` gives way to the standard
+    /// one, which names an id by itself where there is one.
     pub placeholder: String,
+    /// Whether the model has the tool `recall`. Only then do placeholders say how a result can be had again, and results
+    /// of that tool keep their payload until the user has said something else. False.
+    pub recall_declared: bool,
     /// Turns after a hard compaction in which no model is asked for another. 2.
     pub cooldown_turns: u32,
     /// Tool units without a summary that may stand before the oldest are summarised. 6.
@@ -121,7 +126,8 @@ impl Default for Policy {
             strategy: Strategy::OldestFirst,
             summary_role: "user".to_owned(),
             shrink_last_user: false,
-            placeholder: "[tool result of {tokens} tokens pruned]".to_owned(),
+            placeholder: PLACEHOLDER.to_owned(),
+            recall_declared: false,
             cooldown_turns: 2,
             tool_call_cutoff: 6,
             tool_pair_share: 0.25,
@@ -138,6 +144,12 @@ impl Default for Policy {
         }
     }
 }
+
+/// The standard text in place of a pruned tool result.
+pub(crate) const PLACEHOLDER: &str = "[tool result of {tokens} tokens pruned]";
+
+/// Name of the tool that returns what was pruned or hidden.
+pub(crate) const RECALL: &str = "recall";
 
 /// Largest share of the limit that the token-based tail may take, so that it scales down with the window. zeph protects
 /// 40,000 tokens whatever the window, which in a small one protects everything (B-40).

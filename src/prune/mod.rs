@@ -1,6 +1,7 @@
 //! In which order tool results are pruned. Pure functions: the caller decides what may be pruned at all and evicts one
 //! result after the other until there is room.
 
+pub(crate) mod placeholder;
 mod scoring;
 pub(crate) mod stale;
 pub(crate) mod subgoal;
