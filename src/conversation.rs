@@ -4,6 +4,10 @@
 //! depends on what is new in it: messages are read and counted once, and nothing else is looked at until there is
 //! something to do.
 
+mod rebase;
+
+use std::rc::Rc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::budget::{Budget, Goal, share};
@@ -24,6 +28,8 @@ use crate::prune::subgoal::Subgoals;
 use crate::summarize::{self, Deferred, TaskGoal, Wishes};
 use crate::tokens::{TokenCounter, probe};
 use crate::transcript::{Patch, Report, Slot, Standing, Tier, Transcript, Warning};
+
+pub(crate) use rebase::Rebased;
 
 /// What a conversation is held to.
 #[derive(Debug, Clone)]
@@ -173,7 +179,7 @@ impl Pass {
 #[allow(missing_debug_implementations)]
 pub struct Conversation<'c> {
     options: ConversationOptions,
-    counter: &'c dyn TokenCounter,
+    counter: Rc<dyn TokenCounter + 'c>,
     /// What it makes of a fixed text.
     probe: u32,
     limit: u64,
@@ -226,15 +232,26 @@ impl<'c> Conversation<'c> {
         messages: Messages,
         state: State,
     ) -> Result<Self> {
+        Self::begun(options, Rc::new(move |text: &str| counter.count(text)), messages, state, &[])
+    }
+
+    /// The same, with sizes of the first messages that are known, tokens.
+    pub(crate) fn begun(
+        options: ConversationOptions,
+        counter: Rc<dyn TokenCounter + 'c>,
+        messages: Messages,
+        state: State,
+        known: &[u32],
+    ) -> Result<Self> {
         let limit = options.budget.checked_limit()?;
         options.policy.check()?;
         let format = options.format.unwrap_or(Format::OpenAiChat);
-        let transcript = Transcript::new(format, Vec::new(), counter, &[]);
+        let transcript = Transcript::new(format, Vec::new(), &*counter, &[]);
         let standing = Standing::new(&transcript, options.overhead);
         let mut conversation = Self {
             options,
+            probe: probe(&*counter),
             counter,
-            probe: probe(counter),
             limit,
             messages,
             transcript,
@@ -250,7 +267,7 @@ impl<'c> Conversation<'c> {
                 *place = true;
             }
         }
-        conversation.read_all()?;
+        conversation.read_all(known)?;
         Ok(conversation)
     }
 
@@ -261,6 +278,11 @@ impl<'c> Conversation<'c> {
     /// # Errors
     /// What reading them gives; nothing is taken in then.
     pub fn append(&mut self, messages: &Messages) -> Result<()> {
+        self.append_counted(messages, &[])
+    }
+
+    /// The same, with sizes that are known, tokens.
+    pub(crate) fn append_counted(&mut self, messages: &Messages, known: &[u32]) -> Result<()> {
         let from = self.messages.len();
         let fresh = self.parsed(messages, from)?;
         let (slot, joint) = self.transcript.joint();
@@ -275,8 +297,8 @@ impl<'c> Conversation<'c> {
         let gives_way = self.transcript.slots.get(slot..).unwrap_or_default().iter().any(stands_in);
         let edits = self.standing.edits_from(&self.transcript, slot);
         self.standing.let_go(&self.transcript, slot);
-        if self.transcript.extend(last, fresh, self.counter).is_none() {
-            return self.read_all();
+        if self.transcript.extend(last, fresh, known, &*self.counter).is_none() {
+            return self.read_all(&[]);
         }
         self.standing.follow(&self.transcript);
         self.standing.redo(&self.transcript, slot, edits);
@@ -307,7 +329,7 @@ impl<'c> Conversation<'c> {
     }
 
     /// Reads everything anew and puts the compaction in force on it.
-    fn read_all(&mut self) -> Result<()> {
+    fn read_all(&mut self, known: &[u32]) -> Result<()> {
         let parsed = self.parsed(&self.messages, 0)?;
         let patch = self.state.patch.as_ref();
         let covered = patch.map_or(0, |patch| patch.source.messages);
@@ -315,14 +337,14 @@ impl<'c> Conversation<'c> {
         if patch.is_some_and(|patch| covered > parsed.len() || of_covered != patch.source.hash) {
             return Err(Error::StalePlan);
         }
-        let known = patch.map_or(&[][..], |patch| patch.source.known(self.probe));
-        let transcript = Transcript::new(self.transcript.format, parsed, self.counter, known);
+        let known = patch.map_or(known, |patch| patch.source.known(self.probe));
+        let transcript = Transcript::new(self.transcript.format, parsed, &*self.counter, known);
         let standing = Standing::new(&transcript, self.options.overhead);
         let mut ladder =
-            Ladder::new(&transcript, standing, self.counter, &self.options.policy, &self.pinned, self.limit);
+            Ladder::new(&transcript, standing, &*self.counter, &self.options.policy, &self.pinned, self.limit);
         if let Some(patch) = patch {
             // As it was made, whatever was pinned since: pins count from the next compaction on.
-            engine::take_over(&mut ladder, &transcript, &patch.edits, self.counter, false, false)?;
+            engine::take_over(&mut ladder, &transcript, &patch.edits, &*self.counter, false, false)?;
         }
         self.standing = ladder.standing;
         self.transcript = transcript;
@@ -631,13 +653,13 @@ impl Conversation<'_> {
         if self.standing.total <= share(self.limit, policy.tool_pair_share) {
             return Ok(Done::default());
         }
-        let calls = Calls::new(policy, providers, self.counter);
+        let calls = Calls::new(policy, providers, &*self.counter);
         let ladder = self.ladder();
         let backlog = summarize::backlog(&ladder, &self.transcript, &self.state.deferred, policy.tool_call_cutoff);
         if backlog.is_empty() || providers.of(Purpose::ToolPair).is_none() {
             return Ok(Done::default());
         }
-        let written = summarize::tool_pairs(&self.transcript, &backlog, &calls, self.counter).await?;
+        let written = summarize::tool_pairs(&self.transcript, &backlog, &calls, &*self.counter).await?;
         drop(ladder);
         let (made, failures) = (calls.made(), calls.failures());
         self.count_calls(made, failures.len());
@@ -716,7 +738,7 @@ impl Conversation<'_> {
         let (turn, policy) = (self.state.guards.turn, &self.options.focus);
         let mut focus = self.state.focus.clone();
         let mut knowledge = self.state.knowledge.clone();
-        let covered = focus.complete(&mut knowledge, summary, self.messages.len(), turn, policy, self.counter)?;
+        let covered = focus.complete(&mut knowledge, summary, self.messages.len(), turn, policy, &*self.counter)?;
         let mut ladder = self.ladder();
         let before = ladder.standing.total;
         let text = knowledge.entries.last().map_or("", |entry| entry.text.as_str());
@@ -753,7 +775,10 @@ impl Conversation<'_> {
     /// Looks at the final answer of a turn: one that misses what was said before a hard compaction is remembered, and
     /// teaches later summaries. Returns whether it was one.
     pub fn observe_answer(&mut self, answer: &str) -> bool {
-        let summary = self.standing.stands.last().map_or("", |stand| stand.text.as_str());
+        // One that an earlier view was brought to is a message like others by now.
+        let earlier = self.transcript.slots.iter().rev().find(|slot| slot.summary);
+        let earlier = earlier.and_then(|slot| slot.message.texts().next()).unwrap_or_default();
+        let summary = self.standing.stands.last().map_or(earlier, |stand| stand.text.as_str());
         let guards = &self.state.guards;
         let policy = &self.options.guidelines;
         self.state.guidelines.observe(policy, guards.turns_since_hard, guards.turn, summary, answer)
@@ -769,13 +794,13 @@ impl Conversation<'_> {
         if !self.state.guidelines.due(policy, turn) {
             return Ok(false);
         }
-        let calls = Calls::new(&self.options.policy, providers, self.counter);
+        let calls = Calls::new(&self.options.policy, providers, &*self.counter);
         let Some((prompt, through)) = summarize::lesson(&self.state.guidelines.lesson(policy), policy, &calls) else {
             return Ok(false);
         };
         let answer = calls.ask(Purpose::Guidelines, prompt, u64::from(policy.max_tokens)).await?;
         let written = if let Ok(answer) = answer {
-            self.state.guidelines.accept(policy, turn, through, &answer, self.counter)
+            self.state.guidelines.accept(policy, turn, through, &answer, &*self.counter)
         } else {
             self.state.guidelines.failed(turn);
             false
@@ -804,13 +829,13 @@ impl Conversation<'_> {
 
     fn ladder(&self) -> Ladder<'_, 'static> {
         let policy = &self.options.policy;
-        Ladder::new(&self.transcript, self.standing.clone(), self.counter, policy, &self.pinned, self.limit)
+        Ladder::new(&self.transcript, self.standing.clone(), &*self.counter, policy, &self.pinned, self.limit)
     }
 
     /// One pass over a copy of how things stand; what it leads to is only kept when all of it is done.
     async fn pass(&mut self, providers: Providers<'_>, pass: Pass) -> Boxed<Done> {
         let policy = &self.options.policy;
-        let calls = Calls::new(policy, providers, self.counter);
+        let calls = Calls::new(policy, providers, &*self.counter);
         let mut events = vec![pass.status];
         let mut goal_of_task = self.state.goal.clone();
         let mut subgoals = self.state.subgoals.clone();
@@ -848,10 +873,10 @@ impl Conversation<'_> {
                 ..Wishes::default()
             };
             if pass.asks() && worth {
-                written = summarize::redraft(&mut ladder, &self.transcript, self.counter, &calls, &wishes).await?;
+                written = summarize::redraft(&mut ladder, &self.transcript, &*self.counter, &calls, &wishes).await?;
                 warnings.append(&mut written.warnings);
             }
-            summarize::keep_knowledge(&mut ladder, &self.transcript, self.counter, &wishes);
+            summarize::keep_knowledge(&mut ladder, &self.transcript, &*self.counter, &wishes);
         }
         // Only now: a summary may have taken more of its room than the draft did, or less.
         ladder.fill(target);

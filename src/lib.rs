@@ -44,6 +44,8 @@ mod policy;
 mod provider;
 mod prune;
 mod redact;
+#[cfg(any(not(target_family = "wasm"), feature = "session"))]
+mod session;
 mod shrink;
 #[cfg(any(not(target_family = "wasm"), feature = "session"))]
 pub mod store;
@@ -76,6 +78,11 @@ pub use provider::{
     Providers, Purpose, Request, RequestMessage, Runtime, Shared, Sleep, Stop, Usage, wire,
 };
 pub use redact::Redaction;
+#[cfg(any(not(target_family = "wasm"), feature = "session"))]
+pub use session::{
+    CompactionInfo, Election, EntryId, HistoryEntry, Meter, Overflow, Prepared, Recalled, Retention, Session,
+    SessionEvent, SessionHost, SessionOptions, Synced, Usage as SessionUsage, ViewItem, Visibility, import,
+};
 pub use tokens::{Heuristic, TokenCounter};
 pub use transcript::{
     Change, Edit, Layout, LayoutItem, ModelUse, Patch, Plan, Repair, Report, SourceMark, Step, Summary, Tier, ViewMark,

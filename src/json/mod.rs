@@ -81,6 +81,12 @@ impl Messages {
         self.raw.extend_from_slice(&more.raw);
     }
 
+    /// One message with changes, in its place.
+    pub(crate) fn changed_text(text: &str, changes: &[Change]) -> Result<String> {
+        let changes: Vec<Rest<'_>> = changes.iter().map(|change| (change.path.as_slice(), change)).collect();
+        changed(text, &changes)
+    }
+
     /// Some of them.
     pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Self {
         Self { raw: self.raw.get(range).unwrap_or_default().to_vec() }
@@ -115,9 +121,7 @@ impl Messages {
                 RecipeItem::Keep(from, to) => raw.extend_from_slice(self.raw.get(*from..*to).ok_or_else(lost)?),
                 RecipeItem::Edit(index, changes) => {
                     let text = self.get(*index).ok_or_else(lost)?;
-                    let changes: Vec<Rest<'_>> =
-                        changes.iter().map(|change| (change.path.as_slice(), change)).collect();
-                    let text = changed(text, &changes)?;
+                    let text = Self::changed_text(text, changes)?;
                     raw.push(RawValue::from_string(text).map_err(|_| lost())?);
                 }
                 RecipeItem::Insert { message, .. } => raw.push(inserted(message)?),

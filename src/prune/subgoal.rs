@@ -32,7 +32,7 @@ pub(crate) struct Subgoal {
     pub last: usize,
 }
 
-/// The subgoals of a conversation, oldest first. Messages go by their source index, which never changes.
+/// The subgoals of a conversation, oldest first. Messages go by their source index.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Subgoals {
@@ -100,6 +100,14 @@ impl Subgoals {
     /// transcript only ever grows.
     pub(crate) fn rebuild_after_compaction(&mut self, end: usize) {
         self.subgoals.retain(|subgoal| subgoal.state == State::Active || subgoal.last >= end);
+    }
+
+    /// Messages go by other numbers from now on.
+    pub(crate) fn renumber(&mut self, number: impl Fn(usize) -> usize) {
+        for subgoal in &mut self.subgoals {
+            subgoal.first = number(subgoal.first);
+            subgoal.last = number(subgoal.last);
+        }
     }
 
     /// All that are remembered, oldest first.

@@ -40,7 +40,7 @@ pub fn message_tokens(counter: &dyn TokenCounter, message: &Message<'_>) -> u64 
     u64::from(FRAME) + parts + name
 }
 
-fn part_tokens(counter: &dyn TokenCounter, kind: &PartKind<'_>) -> u64 {
+pub(crate) fn part_tokens(counter: &dyn TokenCounter, kind: &PartKind<'_>) -> u64 {
     match kind {
         PartKind::Text(text) | PartKind::ToolResult(text) | PartKind::Hidden(text) => u64::from(counter.count(text)),
         PartKind::ToolCall { name, arguments, .. } => {

@@ -12,5 +12,5 @@ pub use edits::{
 };
 pub use layout::{Layout, LayoutItem, Span};
 pub(crate) use standing::{SlotEdit, Stand, Standing};
-pub(crate) use units::{Slot, Transcript, Unit, UnitKind};
+pub(crate) use units::{Slot, Transcript, UNKNOWN, Unit, UnitKind};
 pub use view::{Inserted, Recipe, RecipeItem};

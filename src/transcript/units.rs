@@ -8,6 +8,9 @@ use crate::summarize;
 use crate::tokens::{TokenCounter, message_tokens};
 use crate::transcript::{Change, Inserted, Repair};
 
+/// In a list of known sizes: this one is not.
+pub(crate) const UNKNOWN: u32 = u32::MAX;
+
 /// One message of a mended history.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot<'a> {
@@ -43,7 +46,7 @@ pub(crate) struct Unit {
 }
 
 /// A mended history: slots in order, grouped into units.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Transcript<'a> {
     pub format: Format,
     /// How many source messages there are.
@@ -58,11 +61,12 @@ pub(crate) struct Transcript<'a> {
 }
 
 impl<'a> Transcript<'a> {
-    /// Mends the messages, counts each once and groups them. `known` are the sizes of the first ones.
+    /// Mends the messages, counts each once and groups them. `known` are the sizes of the
+    /// first ones, [`UNKNOWN`] where they are not.
     pub(crate) fn new(format: Format, messages: Vec<Message<'a>>, counter: &dyn TokenCounter, known: &[u32]) -> Self {
         let mut given = Vec::with_capacity(messages.len());
         for (at, message) in messages.iter().enumerate() {
-            given.push(known.get(at).map_or_else(|| message_tokens(counter, message), |size| u64::from(*size)));
+            given.push(size(known.get(at), counter, message));
         }
         Self::counted(format, messages, given, counter)
     }
@@ -92,19 +96,20 @@ impl<'a> Transcript<'a> {
     }
 
     /// Takes in messages that follow. Only the last unit is read anew with them, since they may hold results for it:
-    /// `last` are its messages as given, from the joint on. Returns the slot from which on everything is new; `None`
+    /// `last` are its messages as given, from the joint on; `known` are sizes of the new ones. Returns the slot from which on everything is new; `None`
     /// where something reaches further back (an answer to an earlier call), and all has to be read anew.
     pub(crate) fn extend(
         &mut self,
         last: Vec<Message<'a>>,
         messages: Vec<Message<'a>>,
+        known: &[u32],
         counter: &dyn TokenCounter,
     ) -> Option<usize> {
         let (slot, source) = self.joint();
         let mut given = self.given.get(source..).unwrap_or_default().to_vec();
         let mut suffix = last;
-        for message in messages {
-            given.push(message_tokens(counter, &message));
+        for (at, message) in messages.into_iter().enumerate() {
+            given.push(size(known.get(at), counter, &message));
             suffix.push(message);
         }
         let mut read = Self::counted(self.format, suffix, given, counter);
@@ -166,6 +171,14 @@ impl<'a> Transcript<'a> {
         self.units.iter().rposition(|unit| {
             unit.kind == UnitKind::User && self.slots.get(unit.slots.start).is_some_and(|slot| !slot.summary)
         })
+    }
+}
+
+/// A known size, else what the counter says, tokens.
+fn size(known: Option<&u32>, counter: &dyn TokenCounter, message: &Message<'_>) -> u64 {
+    match known {
+        Some(size) if *size != UNKNOWN => u64::from(*size),
+        _ => message_tokens(counter, message),
     }
 }
 

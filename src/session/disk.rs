@@ -1,0 +1,309 @@
+//! Reading: what is in the store becomes what is in memory, whatever state it is in.
+
+use super::branches::{Branches, Path};
+use super::codec::{Head, Memory, StoredCompaction, StoredEntry, StoredItem, VERSION, decode, missing};
+use super::identity;
+use super::types::{EntryId, SessionEvent};
+use super::window::{Item, Piece, Window, shown};
+use super::{At, Session, blank_head, evicted};
+use crate::error::{Error, Result};
+use crate::store::{Loaded, Range, Record, RecordKind, StoreError, StoreErrorClass};
+use crate::transcript::UNKNOWN;
+
+/// How many entries are read at once where all of them have to be.
+pub(super) const CHUNK: u64 = 256;
+
+/// A window as it was read, and the XXH64 of all messages up to its end.
+pub(super) struct Read<'c> {
+    pub window: Window<'c>,
+    pub chain: u64,
+}
+
+impl<'c> Session<'c> {
+    /// Reads everything anew.
+    pub(super) async fn load(&self) -> Result<()> {
+        let mut at = self.read_at().await?;
+        let read = self.read_window(&mut at).await?;
+        let mut inner = self.inner.borrow_mut();
+        inner.at = at;
+        inner.chain = read.chain;
+        inner.window = read.window;
+        inner.interim = None;
+        inner.base += 1;
+        (inner.doubt, inner.unwritten) = (false, false);
+        self.stale.set(false);
+        Session::tighten(&mut inner);
+        Ok(())
+    }
+
+    /// Reads head and memory.
+    async fn read_at(&self) -> Result<At> {
+        let ranges = [Range::one(RecordKind::Head, 0), Range::one(RecordKind::State, 0)];
+        let Loaded { revision, records } = self.store.load(&self.options.id, &ranges).await?;
+        if revision == 0 {
+            return Ok(At { revision, head: blank_head(&self.options, &*self.host), memory: Memory::default() });
+        }
+        let of = |kind: RecordKind| records.iter().find(|record| record.kind == kind);
+        let head = of(RecordKind::Head).map_or_else(|| Err(missing(RecordKind::Head, 0)), decode::<Head>);
+        let head = match head {
+            Ok(head) if head.branches.is_sound(head.entries) || head.entries == 0 => head,
+            Err(error) if error.class == StoreErrorClass::Newer => return Err(error.into()),
+            _ => self.recovered_head().await?,
+        };
+        if head.format != self.format() {
+            let text = format_args!("the conversation was begun as {}", head.format.name());
+            return Err(*Error::option("format", text));
+        }
+        let memory = match of(RecordKind::State).map(decode::<Memory>) {
+            None => Memory::default(),
+            Some(Ok(memory)) => memory,
+            Some(Err(error)) if error.class == StoreErrorClass::Newer => return Err(error.into()),
+            Some(Err(error)) => {
+                self.warn(error.class.code(), format!("{error}; pins and counters begin anew"));
+                Memory::default()
+            }
+        };
+        Ok(At { revision, head, memory })
+    }
+
+    /// Reads what the view needs. A compaction that cannot be read is passed over for an earlier one.
+    pub(super) async fn read_window(&self, at: &mut At) -> Result<Read<'c>> {
+        let path = at.head.branches.path(at.head.tip);
+        let compaction = self.read_compaction_in_force(at, &path).await?;
+        let pieces = plan_pieces(&path, compaction.as_ref());
+        let mut wanted: Vec<EntryId> = pieces.iter().filter_map(Item::entry).collect();
+        wanted.extend(at.head.tip);
+        let records = self.read_entries(&wanted).await?;
+        let chain = match at.head.tip {
+            None => 0,
+            Some(tip) => match find(&records, tip).map(decode::<StoredEntry>) {
+                Some(Ok(entry)) => identity::of_hex(&entry.chain).unwrap_or_default(),
+                _ => 0,
+            },
+        };
+        let mut ours = compaction.iter().flat_map(|compaction| &compaction.items).filter_map(|item| match item {
+            StoredItem::Ours { m } => Some(m),
+            _ => None,
+        });
+        let probe = self.inner.borrow().window.conversation.probe();
+        let mut made = Vec::with_capacity(pieces.len());
+        for item in pieces {
+            let Item::Entry { id, changes } = &item else {
+                let text = ours.next().cloned().unwrap_or_default();
+                made.push(Piece { item, text, tokens: UNKNOWN });
+                continue;
+            };
+            let entry = find(&records, *id).map_or_else(|| Err(missing(RecordKind::Entry, *id)), decode::<StoredEntry>);
+            let entry = entry.and_then(|entry| {
+                let text = shown(entry.message.get(), *id, changes)?;
+                let is_counted = entry.probe == probe && changes.is_empty();
+                self.check_readable(*id, &text)?;
+                Ok((text, if is_counted { entry.tokens } else { UNKNOWN }))
+            });
+            match entry {
+                Ok((text, tokens)) => made.push(Piece { item, text, tokens }),
+                Err(error) if error.class == StoreErrorClass::Newer => return Err(error.into()),
+                Err(error) => self.warn(error.class.code(), format!("{error}; the view is made without it")),
+            }
+        }
+        let window = Window::new(&self.options, &self.counter, made, &at.memory.state, &at.memory.pins)?;
+        Ok(Read { window, chain })
+    }
+
+    /// Whether a text is a message of the format at all.
+    fn check_readable(&self, id: EntryId, text: &str) -> std::result::Result<(), StoreError> {
+        let value = crate::json::parse(text, None).map_err(|_| super::codec::corrupted(RecordKind::Entry, id))?;
+        let parsed = self.format().rules().parse(0, value);
+        parsed.map(|_| ()).map_err(|_| super::codec::corrupted(RecordKind::Entry, id))
+    }
+
+    /// The records of these entries, by number.
+    pub(super) async fn read_entries(&self, ids: &[EntryId]) -> Result<Vec<Record>> {
+        let mut sorted = ids.to_vec();
+        sorted.sort_unstable();
+        let mut ranges: Vec<Range> = Vec::new();
+        for id in sorted {
+            match ranges.last_mut() {
+                Some(range) if id < range.to => {}
+                Some(range) if range.to == id => range.to += 1,
+                _ => ranges.push(Range::one(RecordKind::Entry, id)),
+            }
+        }
+        if ranges.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.store.load(&self.options.id, &ranges).await?.records)
+    }
+
+    async fn read_compaction_in_force(&self, at: &mut At, path: &Path) -> Result<Option<StoredCompaction>> {
+        let Some(active) = at.head.active else { return Ok(None) };
+        match self.read_compaction(active).await {
+            Ok(compaction) => return Ok(Some(compaction)),
+            Err(Error::Store(error)) if error.class == StoreErrorClass::Corrupted => {
+                self.warn(error.class.code(), format!("{error}; the view is made from an earlier one"));
+            }
+            Err(error) => return Err(error),
+        }
+        let found = self.newest_compaction(active, path).await?;
+        at.head.active = found.as_ref().map(|(id, _)| *id);
+        Ok(found.map(|(_, compaction)| compaction))
+    }
+
+    pub(super) async fn read_compaction(&self, id: u64) -> Result<StoredCompaction> {
+        let ranges = [Range::one(RecordKind::Compaction, id)];
+        let records = self.store.load(&self.options.id, &ranges).await?.records;
+        let record = records.first().ok_or_else(|| missing(RecordKind::Compaction, id))?;
+        Ok(decode(record)?)
+    }
+
+    /// The newest compaction below a number that was made from entries of this path and not taken back.
+    pub(super) async fn newest_compaction(&self, below: u64, path: &Path) -> Result<Option<(u64, StoredCompaction)>> {
+        for id in (0..below).rev() {
+            match self.read_compaction(id).await {
+                Ok(compaction) if !compaction.undone && compaction.through.is_none_or(|last| path.contains(last)) => {
+                    return Ok(Some((id, compaction)));
+                }
+                Ok(_) => {}
+                Err(Error::Store(error)) if error.class == StoreErrorClass::Corrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// A head from what else there is: entries say which of them they follow.
+    async fn recovered_head(&self) -> Result<Head> {
+        let mut head = blank_head(&self.options, &*self.host);
+        let mut tip: Option<u64> = None;
+        let mut branches = Branches::default();
+        let mut from = 0;
+        let mut gap = 0;
+        // Entries have no gaps, but some may be lost; far beyond the last one there are none.
+        while gap < 16 {
+            let ranges = [Range { kind: RecordKind::Entry, from, to: from + CHUNK }];
+            let records = self.store.load(&self.options.id, &ranges).await?.records;
+            gap = if records.is_empty() { gap + 1 } else { 0 };
+            for record in records {
+                let entry = decode::<StoredEntry>(&record).ok();
+                if let Some(entry) = &entry {
+                    head.created = if record.number == 0 { entry.time } else { head.created };
+                    if let Some(whole) = entry.whole {
+                        head.overflow_bytes += whole;
+                    }
+                    if let Some(after) = entry.after {
+                        tip = u64::try_from(after).ok();
+                    }
+                }
+                branches.append(tip, record.number);
+                tip = Some(record.number);
+            }
+            from += CHUNK;
+        }
+        head.entries = tip.map_or(0, |tip| tip + 1);
+        head.tip = tip;
+        head.branches = branches;
+        let path = head.branches.path(tip);
+        let all = [Range::all(RecordKind::Compaction)];
+        let compactions = self.store.load(&self.options.id, &all).await?.records;
+        head.compactions = compactions.last().map_or(0, |record| record.number + 1);
+        head.active = self.newest_compaction(head.compactions, &path).await?.map(|(id, _)| id);
+        head.v = VERSION;
+        self.warn(
+            StoreErrorClass::Corrupted.code(),
+            "the record `head` of the conversation is not what was written; it was made anew from the entries"
+                .to_owned(),
+        );
+        Ok(head)
+    }
+
+    /// Looks whether others have written, if there is a reason to ask, and takes it in. Returns whether they have.
+    pub(super) async fn catch_up(&self) -> Result<bool> {
+        let fresh = self.read_at().await?;
+        let (known, head) = {
+            let inner = self.inner.borrow();
+            (inner.at.revision, inner.at.head.clone())
+        };
+        if fresh.revision == known {
+            self.inner.borrow_mut().doubt = false;
+            self.stale.set(false);
+            return Ok(false);
+        }
+        if fresh.revision == 0 {
+            return Err(evicted().into());
+        }
+        self.take_in(fresh, &head).await?;
+        let revision = self.revision();
+        self.host.event(&SessionEvent::Changed { revision, local: false });
+        Ok(true)
+    }
+
+    /// Takes in what others have written: entries that follow are added, anything else is read anew.
+    async fn take_in(&self, mut fresh: At, head: &Head) -> Result<()> {
+        let path = fresh.head.branches.path(fresh.head.tip);
+        // Another beginning: it was deleted, and begun anew.
+        let is_same = self.revision() == 0 || fresh.head.created.total_cmp(&head.created).is_eq();
+        let follows = is_same && head.tip.is_none_or(|tip| path.contains(tip));
+        if !follows || fresh.head.active != head.active || fresh.head.rewrites != head.rewrites {
+            let read = self.read_window(&mut fresh).await?;
+            let mut inner = self.inner.borrow_mut();
+            inner.window = read.window;
+            inner.chain = read.chain;
+            inner.interim = None;
+            inner.base += 1;
+            self.adopt(&mut inner, fresh);
+            return Ok(());
+        }
+        let ids: Vec<EntryId> = path.after(head.tip).iter().collect();
+        let records = self.read_entries(&ids).await?;
+        let mut inner = self.inner.borrow_mut();
+        let probe = inner.window.conversation.probe();
+        for id in ids {
+            let entry = find(&records, id).map_or_else(|| Err(missing(RecordKind::Entry, id)), decode::<StoredEntry>);
+            let checked = entry.and_then(|entry| self.check_readable(id, entry.message.get()).map(|()| entry));
+            match checked {
+                Ok(entry) => {
+                    let tokens = if entry.probe == probe { entry.tokens } else { UNKNOWN };
+                    inner.chain = identity::of_hex(&entry.chain).unwrap_or_default();
+                    let mut messages = crate::json::Messages::default();
+                    messages.push_json(entry.message.get())?;
+                    Session::put(&mut inner, &[id], &messages, &[tokens])?;
+                }
+                Err(error) => self.warn(error.class.code(), format!("{error}; the view is made without it")),
+            }
+        }
+        let pins = super::window::pinned_places(&inner.window.items, &fresh.memory.pins);
+        inner.window.conversation.set_pins(pins);
+        self.adopt(&mut inner, fresh);
+        Ok(())
+    }
+
+    fn adopt(&self, inner: &mut super::Inner<'c>, fresh: At) {
+        inner.at = fresh;
+        (inner.doubt, inner.unwritten) = (false, false);
+        Session::tighten(inner);
+        self.stale.set(false);
+    }
+}
+
+/// What a view consists of: what the compaction in force says, then every entry since.
+fn plan_pieces(path: &Path, compaction: Option<&StoredCompaction>) -> Vec<Item> {
+    let mut pieces = Vec::new();
+    for item in compaction.iter().flat_map(|compaction| &compaction.items) {
+        match item {
+            StoredItem::Kept(from, to) => pieces.extend((*from..*to).map(Item::whole)),
+            StoredItem::Edited { e, c } => pieces.push(Item::Entry { id: *e, changes: c.clone() }),
+            StoredItem::Ours { .. } => pieces.push(Item::Ours),
+        }
+    }
+    let rest = match compaction {
+        Some(compaction) => path.after(compaction.through),
+        None => path.clone(),
+    };
+    pieces.extend(rest.iter().map(Item::whole));
+    pieces
+}
+
+pub(super) fn find(records: &[Record], number: u64) -> Option<&Record> {
+    let at = records.binary_search_by_key(&number, |record| record.number).ok()?;
+    records.get(at)
+}

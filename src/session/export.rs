@@ -1,0 +1,144 @@
+//! A conversation as one file: JSON Lines, a header and then every record.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Session;
+use super::codec::{Head, StoredCompaction, StoredEntry, StoredOverflow, VERSION, decode};
+use super::disk::CHUNK;
+use crate::error::{Error, Result};
+use crate::store::{About, Batch, Range, Record, RecordKind, Store, StoreErrorClass};
+
+/// The first line.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    /// `session`.
+    epitome: String,
+    v: u32,
+    /// Name of the conversation.
+    id: String,
+    /// How many lines follow.
+    records: u64,
+}
+
+/// Every other line.
+#[derive(Serialize)]
+struct LineOut<'r> {
+    kind: RecordKind,
+    number: u64,
+    record: &'r RawValue,
+}
+
+#[derive(Deserialize)]
+struct LineIn {
+    kind: RecordKind,
+    number: u64,
+    record: Box<RawValue>,
+}
+
+impl Session<'_> {
+    /// The conversation with everything that is kept of it, as JSON Lines.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Closed`].
+    pub async fn export(&self) -> Result<String> {
+        let _pass = self.pass().await?;
+        self.catch_up().await?;
+        let (head, memory) = {
+            let inner = self.inner.borrow();
+            (inner.at.head.clone(), inner.remembered())
+        };
+        let mut lines = String::new();
+        let mut count = 0;
+        let put = |lines: &mut String, count: &mut u64, record: &Record| -> Result<()> {
+            let raw = RawValue::from_string(record.text.clone());
+            // A record that is no JSON was reported when it was read; whoever imports the rest has no use for it.
+            let Ok(raw) = raw else { return Ok(()) };
+            let line = LineOut { kind: record.kind, number: record.number, record: &raw };
+            lines.push_str(&serde_json::to_string(&line).map_err(|_| broken(0, "cannot be written"))?);
+            lines.push('\n');
+            *count += 1;
+            Ok(())
+        };
+        put(&mut lines, &mut count, &super::codec::encode(RecordKind::Head, 0, &head)?)?;
+        put(&mut lines, &mut count, &super::codec::encode(RecordKind::State, 0, &memory)?)?;
+        for (kind, end) in [
+            (RecordKind::Entry, head.entries),
+            (RecordKind::Overflow, head.entries),
+            (RecordKind::Compaction, head.compactions),
+        ] {
+            let mut from = 0;
+            while from < end {
+                let to = end.min(from + CHUNK);
+                for record in self.store.load(&self.options.id, &[Range { kind, from, to }]).await?.records {
+                    put(&mut lines, &mut count, &record)?;
+                }
+                from = to;
+            }
+        }
+        let header = Header { epitome: "session".to_owned(), v: VERSION, id: self.options.id.clone(), records: count };
+        let header = serde_json::to_string(&header).map_err(|_| broken(0, "cannot be written"))?;
+        Ok(format!("{header}\n{lines}"))
+    }
+}
+
+/// Writes an exported conversation to a store, under this name.
+///
+/// # Errors
+/// [`Error::InvalidInput`] naming the line when it is no such file or not all of it; [`Error::InvalidOption`] when there
+/// is such a conversation already; [`Error::Store`].
+pub async fn import(file: &str, id: &str, store: &Rc<dyn Store + '_>, now_ms: f64) -> Result<()> {
+    let mut lines = file.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let header = lines.next().and_then(|(_, line)| serde_json::from_str::<Header>(line).ok());
+    let header = header
+        .filter(|header| header.epitome == "session")
+        .ok_or_else(|| broken(1, "is not the first line of an exported session"))?;
+    if header.v > VERSION {
+        return Err(broken(1, "was written by a newer version of Epitome"));
+    }
+    let mut puts = Vec::new();
+    let mut head = None;
+    for (at, line) in lines {
+        let LineIn { kind, number, record } =
+            serde_json::from_str(line).map_err(|_| broken(at + 1, "is not a record"))?;
+        let record = Record { kind, number, text: record.get().to_owned() };
+        check(&record, &mut head).map_err(|reason| broken(at + 1, &reason))?;
+        puts.push(record);
+    }
+    if puts.len() as u64 != header.records {
+        return Err(broken(1, &format!("promises {} records, but {} follow", header.records, puts.len())));
+    }
+    let head = head.ok_or_else(|| broken(1, "is followed by no head"))?;
+    let entries = puts.iter().filter(|record| record.kind == RecordKind::Entry).count() as u64;
+    if entries != head.entries || !(head.branches.is_sound(head.entries) || head.entries == 0) {
+        return Err(broken(1, "is followed by a head that does not fit the entries"));
+    }
+    let about = About { created_ms: head.created, updated_ms: now_ms.max(head.created), entries: head.entries };
+    let batch = Batch { conversation: id.to_owned(), expected: 0, puts, deletes: Vec::new(), about };
+    match store.commit(&batch).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.class == StoreErrorClass::Conflict => Err(*Error::option(
+            "id",
+            format_args!("there is a conversation of this name already; delete it first, or import it under another"),
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a record says what its kind should.
+fn check(record: &Record, head: &mut Option<Head>) -> std::result::Result<(), String> {
+    let checked = match record.kind {
+        RecordKind::Head => decode::<Head>(record).map(|read| *head = Some(read)),
+        RecordKind::State => decode::<super::codec::Memory>(record).map(|_| ()),
+        RecordKind::Entry => decode::<StoredEntry>(record).map(|_| ()),
+        RecordKind::Overflow => decode::<StoredOverflow>(record).map(|_| ()),
+        RecordKind::Compaction => decode::<StoredCompaction>(record).map(|_| ()),
+    };
+    checked.map_err(|error| format!("cannot be read: {error}"))
+}
+
+fn broken(line: usize, reason: &str) -> Error {
+    Error::InvalidInput { index: None, field: None, reason: format!("line {line} of the file {reason}") }
+}

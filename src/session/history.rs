@@ -1,0 +1,151 @@
+//! Everything that was ever said: for the UI, and for a model that asks for something it no longer sees.
+
+use serde::Serialize;
+
+use super::codec::{StoredEntry, StoredOverflow, decode};
+use super::disk::{CHUNK, find};
+use super::types::EntryId;
+use super::window::Item;
+use super::{Inner, Session};
+use crate::error::{Error, Result};
+use crate::store::{Range, Record, RecordKind};
+
+/// One message of a conversation, as it was given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryEntry {
+    /// Its number.
+    pub id: EntryId,
+    /// Its JSON text; shortened where [`is_shortened`](Self::is_shortened) says so.
+    pub text: String,
+    /// When it was appended, Unix time, milliseconds.
+    pub time: f64,
+    /// Its size as it was first shown, tokens.
+    pub tokens: u32,
+    /// Whether nothing of it is edited.
+    pub is_pinned: bool,
+    /// How the view shows it.
+    pub visibility: Visibility,
+    /// Its whole is no longer kept: this is what was shown of it.
+    pub is_shortened: bool,
+}
+
+/// How a view shows an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// As it was given.
+    Shown,
+    /// Pruned or shortened.
+    Edited,
+    /// Not at all, or as part of a summary.
+    Hidden,
+}
+
+/// What was found of what a view no longer shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recalled {
+    /// The message.
+    pub entry: HistoryEntry,
+    /// How well it fits, BM25.
+    pub score: f64,
+    /// The passage that fits best.
+    pub excerpt: String,
+}
+
+impl Session<'_> {
+    /// Entries of this branch in their order: at most `most`, beginning after `after`, ending before `before`.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Closed`].
+    pub async fn history(
+        &self,
+        after: Option<EntryId>,
+        before: Option<EntryId>,
+        most: usize,
+    ) -> Result<Vec<HistoryEntry>> {
+        let _pass = self.pass().await?;
+        let path = self.whole_path();
+        let path = match before {
+            Some(before) => path.before(before),
+            None => path,
+        };
+        let ids: Vec<EntryId> = path.after(after).first(most as u64).iter().collect();
+        self.read_history(&ids).await
+    }
+
+    /// The entry after which the last `count` entries before `before` begin.
+    #[must_use]
+    pub fn start_of_last(&self, before: Option<EntryId>, count: u64) -> Option<EntryId> {
+        let path = self.whole_path();
+        let path = match before {
+            Some(before) => path.before(before),
+            None => path,
+        };
+        path.len()
+            .checked_sub(count.max(1))
+            .and_then(|skipped| skipped.checked_sub(u64::from(count > 0)))
+            .and_then(|at| path.at(at))
+    }
+
+    /// One entry, of whichever branch, as it was given.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] when there is none of this number; [`Error::Store`], [`Error::Closed`].
+    pub async fn recall(&self, id: EntryId) -> Result<HistoryEntry> {
+        let _pass = self.pass().await?;
+        let found = self.read_history(&[id]).await?.pop();
+        found.ok_or_else(|| *Error::option("id", format_args!("there is no entry {id}")))
+    }
+
+    /// Entries with their whole texts, in the order of `ids`. Those that cannot be read are left out with a warning.
+    async fn read_history(&self, ids: &[EntryId]) -> Result<Vec<HistoryEntry>> {
+        let mut entries = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(usize::try_from(CHUNK).unwrap_or(256)) {
+            let records = self.read_entries(chunk).await?;
+            for id in chunk {
+                let decoded = find(&records, *id).map(|record| self.readable::<StoredEntry>(record));
+                let Some(Some(entry)) = decoded else { continue };
+                let mut text = entry.message.get().to_owned();
+                let mut is_shortened = false;
+                if entry.whole.is_some() {
+                    match self.read_overflow(*id).await? {
+                        Some(whole) => text = whole,
+                        None => is_shortened = true,
+                    }
+                }
+                let inner = self.inner.borrow();
+                let is_pinned = inner.at.memory.pins.binary_search(id).is_ok();
+                let visibility = inner.visibility_of(*id, entry.whole.is_some());
+                let StoredEntry { time, tokens, .. } = entry;
+                entries.push(HistoryEntry { id: *id, text, time, tokens, is_pinned, visibility, is_shortened });
+            }
+        }
+        Ok(entries)
+    }
+
+    fn readable<T: serde::de::DeserializeOwned>(&self, record: &Record) -> Option<T> {
+        decode(record).map_err(|error| self.warn(error.class.code(), format!("{error}; it is left out"))).ok()
+    }
+
+    async fn read_overflow(&self, id: EntryId) -> Result<Option<String>> {
+        let ranges = [Range::one(RecordKind::Overflow, id)];
+        let records = self.store.load(&self.options.id, &ranges).await?.records;
+        let whole = records.first().and_then(|record| self.readable::<StoredOverflow>(record));
+        Ok(whole.map(|whole| whole.message.get().to_owned()))
+    }
+}
+
+impl Inner<'_> {
+    /// How the view shows an entry.
+    fn visibility_of(&self, id: EntryId, is_overflow: bool) -> Visibility {
+        let conversation = self.interim.as_ref().unwrap_or(&self.window.conversation);
+        let place = self.window.items.iter().rposition(|item| item.entry() == Some(id));
+        let Some(place) = place else { return Visibility::Hidden };
+        if conversation.is_hidden(place) {
+            return Visibility::Hidden;
+        }
+        let is_edited =
+            matches!(self.window.items.get(place), Some(Item::Entry { changes, .. }) if !changes.is_empty());
+        if is_edited || is_overflow || conversation.is_edited(place) { Visibility::Edited } else { Visibility::Shown }
+    }
+}

@@ -1,0 +1,246 @@
+//! Writing: one batch, on top of whatever others have written meanwhile.
+
+use super::codec::{Head, Memory, StoredEntry, StoredOverflow, VERSION, encode};
+use super::identity;
+use super::types::{EntryId, SessionEvent};
+use super::window::Window;
+use super::{At, Inner, Session, evicted};
+use crate::error::{Error, Result};
+use crate::json::Messages;
+use crate::store::{About, Batch, Range, Record, RecordKind, StoreErrorClass};
+
+/// How often somebody else may be faster. Each time somebody has got on, so this is not reached by bad luck.
+const TRIES: u32 = 10_000;
+
+/// What is to be written, and what comes of it.
+pub(super) struct Draft<T> {
+    pub head: Head,
+    /// What is remembered, where that changes.
+    pub memory: Option<Memory>,
+    pub puts: Vec<Record>,
+    pub deletes: Vec<Range>,
+    pub value: T,
+}
+
+impl<T> Draft<T> {
+    pub(super) fn new(head: Head, value: T) -> Self {
+        Self { head, memory: None, puts: Vec::new(), deletes: Vec::new(), value }
+    }
+}
+
+/// New entries as they will be shown.
+pub(super) struct Fresh {
+    pub ids: Vec<EntryId>,
+    pub messages: Messages,
+    pub sizes: Vec<u32>,
+    pub chain: u64,
+}
+
+impl<'c> Session<'c> {
+    /// Writes what `make` makes of how things stand. When somebody else was faster, it is asked again. `None` means that
+    /// there is nothing to write any more.
+    pub(super) async fn write<T>(
+        &self,
+        mut make: impl FnMut(&Inner<'c>) -> Result<Option<Draft<T>>>,
+    ) -> Result<Option<T>> {
+        if self.inner.borrow().doubt || self.stale.get() {
+            self.catch_up().await?;
+        }
+        for _ in 0..TRIES {
+            let next = make(&self.inner.borrow())?;
+            let Some(draft) = next else { return Ok(None) };
+            self.open_still()?;
+            let (batch, head, memory) = self.batch(&draft)?;
+            self.inner.borrow_mut().doubt = true;
+            match self.store.commit(&batch).await {
+                Ok(revision) => {
+                    self.written(revision, head, memory);
+                    return Ok(Some(draft.value));
+                }
+                Err(error) if error.class == StoreErrorClass::Conflict => {
+                    if error.revision == Some(0) && batch.expected > 0 {
+                        return Err(evicted().into());
+                    }
+                    self.catch_up().await?;
+                }
+                Err(error) if error.class == StoreErrorClass::Lost => {
+                    // Whether it was written is not known, unless the store says so.
+                    if !self.find_out(&head, &batch).await? {
+                        return Err(error.into());
+                    }
+                    self.written(batch.expected + 1, head, memory);
+                    return Ok(Some(draft.value));
+                }
+                Err(error) => {
+                    self.inner.borrow_mut().doubt = false;
+                    return Err(error.into());
+                }
+            }
+        }
+        Err(crate::store::StoreError::conflict(self.revision()).into())
+    }
+
+    fn batch<T>(&self, draft: &Draft<T>) -> Result<(Batch, Head, Option<Memory>)> {
+        let inner = self.inner.borrow();
+        let mut head = draft.head.clone();
+        head.v = VERSION;
+        head.stamp = self.stamp();
+        // What was remembered since the last write goes along.
+        let unwritten = || inner.unwritten.then(|| inner.remembered());
+        let memory = draft.memory.clone().or_else(unwritten);
+        let mut puts = vec![encode(RecordKind::Head, 0, &head)?];
+        if let Some(memory) = &memory {
+            puts.push(encode(RecordKind::State, 0, memory)?);
+        }
+        puts.extend(draft.puts.iter().cloned());
+        let about =
+            About { created_ms: head.created, updated_ms: self.host.now_ms().max(head.created), entries: head.entries };
+        let conversation = self.options.id.clone();
+        let batch = Batch { conversation, expected: inner.at.revision, puts, deletes: draft.deletes.clone(), about };
+        Ok((batch, head, memory))
+    }
+
+    fn stamp(&self) -> String {
+        format!("{:016x}", self.host.random().to_bits() ^ self.host.now_ms().to_bits().rotate_left(32))
+    }
+
+    fn written(&self, revision: u64, head: Head, memory: Option<Memory>) {
+        {
+            let mut inner = self.inner.borrow_mut();
+            let memory = match memory {
+                Some(memory) => {
+                    inner.unwritten = false;
+                    memory
+                }
+                None => std::mem::take(&mut inner.at.memory),
+            };
+            inner.at = At { revision, head, memory };
+            inner.doubt = false;
+        }
+        self.host.event(&SessionEvent::Changed { revision, local: true });
+    }
+
+    /// After the connection broke off: whether the batch was written nevertheless.
+    async fn find_out(&self, head: &Head, batch: &Batch) -> Result<bool> {
+        let loaded = self.store.load(&self.options.id, &[Range::one(RecordKind::Head, 0)]).await?;
+        let stored = loaded.records.first().and_then(|record| super::codec::decode::<Head>(record).ok());
+        let is_ours = stored.is_some_and(|stored| stored.stamp == head.stamp);
+        if !is_ours {
+            // Ours, and somebody else's on top of it, or not at all: reading anew tells.
+            self.inner.borrow_mut().doubt = loaded.revision != batch.expected;
+        }
+        Ok(is_ours)
+    }
+
+    // ------------------------------------------------------------------------------------------------------- appending
+
+    /// Adds messages at the end. They are durable when it resolves. Returns their numbers.
+    ///
+    /// # Errors
+    /// What reading them gives, with the index in `messages`; [`Error::Store`], [`Error::Closed`]. Nothing is taken in then.
+    pub async fn append(&self, messages: &Messages) -> Result<Vec<EntryId>> {
+        self.check(messages)?;
+        let _pass = self.pass().await?;
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let fresh = self
+            .write(|inner| {
+                let (draft, fresh) = self.drafted(inner.at.head.clone(), inner.chain, messages, inner)?;
+                Ok(Some(draft.with(fresh)))
+            })
+            .await?;
+        let Some(fresh) = fresh else { return Ok(Vec::new()) };
+        let mut inner = self.inner.borrow_mut();
+        inner.chain = fresh.chain;
+        Session::put(&mut inner, &fresh.ids, &fresh.messages, &fresh.sizes)?;
+        drop(inner);
+        Ok(fresh.ids)
+    }
+
+    /// Whether these are messages of the format.
+    pub(super) fn check(&self, messages: &Messages) -> Result<()> {
+        let rules = self.format().rules();
+        for (index, text) in messages.iter().enumerate() {
+            rules.parse(index, crate::json::parse(text, Some(index))?)?;
+        }
+        Ok(())
+    }
+
+    /// Entries for messages that follow the tip of `head`.
+    pub(super) fn drafted(
+        &self,
+        mut head: Head,
+        mut chain: u64,
+        messages: &Messages,
+        inner: &Inner<'c>,
+    ) -> Result<(Draft<()>, Fresh)> {
+        let time = self.host.now_ms();
+        let probe = inner.window.conversation.probe();
+        let rules = self.format().rules();
+        let mut fresh = Fresh { ids: Vec::new(), messages: Messages::default(), sizes: Vec::new(), chain };
+        let mut puts = Vec::new();
+        for (index, text) in messages.iter().enumerate() {
+            let id = head.entries;
+            let begins = head.branches.append(head.tip, id);
+            let after = begins.then(|| head.tip.map_or(-1, |tip| i64::try_from(tip).unwrap_or(-1)));
+            // Results that are too long will be shown shortened.
+            let shortened: Option<String> = None;
+            let shown = shortened.as_deref().unwrap_or(text);
+            let message = rules.parse(index, crate::json::parse(shown, Some(index))?)?;
+            let tokens = crate::tokens::message_tokens(&*self.counter, &message);
+            let tokens = u32::try_from(tokens).unwrap_or(u32::MAX - 1);
+            chain = identity::chained(chain, text);
+            let whole = shortened.is_some().then_some(text.len() as u64);
+            let raw = |text: &str| {
+                serde_json::value::RawValue::from_string(text.to_owned())
+                    .map_err(|_| *Error::input(Some(index), format_args!("is not JSON")))
+            };
+            let message = raw(shown)?;
+            let entry =
+                StoredEntry { v: VERSION, time, tokens, probe, chain: identity::hex(chain), after, whole, message };
+            puts.push(encode(RecordKind::Entry, id, &entry)?);
+            if let Some(bytes) = whole {
+                let overflow = StoredOverflow { v: VERSION, time, message: raw(text)? };
+                puts.push(encode(RecordKind::Overflow, id, &overflow)?);
+                if head.overflow_bytes == 0 {
+                    (head.overflow_from, head.overflow_since) = (id, time);
+                }
+                head.overflow_bytes += bytes;
+            }
+            fresh.messages.push_json(shown)?;
+            fresh.ids.push(id);
+            fresh.sizes.push(tokens);
+            head.tip = Some(id);
+            head.entries = id + 1;
+        }
+        fresh.chain = chain;
+        let mut draft = Draft::new(head, ());
+        draft.puts = puts;
+        Ok((draft, fresh))
+    }
+
+    /// Takes entries that were written into memory.
+    pub(super) fn put(inner: &mut Inner<'c>, ids: &[EntryId], messages: &Messages, sizes: &[u32]) -> Result<()> {
+        if let Some(interim) = &mut inner.interim {
+            interim.append_counted(messages, sizes)?;
+        }
+        let Inner { window, .. } = inner;
+        Window::append(window, ids, messages, sizes)
+    }
+}
+
+impl Draft<()> {
+    pub(super) fn with<T>(self, value: T) -> Draft<T> {
+        let Self { head, memory, puts, deletes, .. } = self;
+        Draft { head, memory, puts, deletes, value }
+    }
+}
+
+impl Inner<'_> {
+    /// What is remembered now, to be written.
+    pub(super) fn remembered(&self) -> Memory {
+        let state = self.window.state_by_entry(self.window.conversation.state());
+        Memory { v: VERSION, state, ..self.at.memory.clone() }
+    }
+}
