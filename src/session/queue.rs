@@ -107,7 +107,6 @@ mod tests {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    #[expect(clippy::panic, reason = "tests fail loudly")]
     fn ready<T>(poll: Poll<T>) -> T {
         match poll {
             Poll::Ready(value) => value,
