@@ -885,7 +885,7 @@ impl<'t> Calls<'t> {
 }
 
 /// The largest common cap with which sizes cut to it add up to at most `room`.
-fn common_cap(sizes: impl Iterator<Item = u64>, room: u64) -> u64 {
+pub(crate) fn common_cap(sizes: impl Iterator<Item = u64>, room: u64) -> u64 {
     let sizes = ascending(sizes.map(|size| (size, 0)).collect());
     let mut left = room;
     let mut count = sizes.len() as u64;

@@ -40,7 +40,7 @@ fn mark(tokens: u32) -> String {
 }
 
 /// Moves a cut back to the end of a line, when one ends in the last fifth of what is kept; else to the end of a word.
-fn at_line_end(text: &str, at: usize) -> usize {
+pub(crate) fn at_line_end(text: &str, at: usize) -> usize {
     let kept = text.get(..at).unwrap_or_default();
     let nearby = |found: usize| (found > at - at / 5).then_some(found);
     let last = |mark: u8| kept.bytes().rposition(|byte| byte == mark);
@@ -48,7 +48,7 @@ fn at_line_end(text: &str, at: usize) -> usize {
 }
 
 /// The same for the tail: forward to the start of a line or word.
-fn at_line_start(text: &str, at: usize) -> usize {
+pub(crate) fn at_line_start(text: &str, at: usize) -> usize {
     let kept = text.get(at..).unwrap_or_default();
     let nearby = |found: usize| (found < kept.len() / 5).then_some(at + found + 1);
     let first = |mark: u8| kept.bytes().position(|byte| byte == mark);

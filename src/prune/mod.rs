@@ -5,7 +5,7 @@ pub(crate) mod placeholder;
 mod scoring;
 pub(crate) mod stale;
 pub(crate) mod subgoal;
-mod words;
+pub(crate) mod words;
 
 use std::collections::BinaryHeap;
 

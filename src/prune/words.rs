@@ -5,7 +5,7 @@ use crate::tokens::{ceil_boundary, floor_boundary};
 
 /// Words that say nothing about what a text is about: zeph's list (Rust's keywords, what its tools print) and common
 /// English ones. Those that are too short to be kept anyway are left out.
-const STOP_WORDS: &str = include_str!("stop_words.txt");
+pub(crate) const STOP_WORDS: &str = include_str!("stop_words.txt");
 
 /// Fewer characters make no word (zeph counts bytes, B-23).
 const SHORTEST: u32 = 3;
@@ -72,7 +72,7 @@ impl Words {
 
 /// What a character is part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
+pub(crate) enum Class {
     /// What separates words.
     Gap,
     /// A letter, digit or `_` of a script that is written with spaces.
@@ -132,12 +132,12 @@ impl Word {
 }
 
 /// In the manner of FNV-1a, over characters instead of bytes.
-fn step(hash: u64, scalar: u32) -> u64 {
+pub(crate) fn step(hash: u64, scalar: u32) -> u64 {
     (hash ^ 0xcbf2_9ce4_8422_2325 ^ u64::from(scalar)).wrapping_mul(0x0100_0000_01b3)
 }
 
 /// Spreads a hash over all its bits (the finaliser of `SplitMix64`): its low bits are taken for a table.
-fn finish(hash: u64) -> u64 {
+pub(crate) fn finish(hash: u64) -> u64 {
     let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     hash ^ hash >> 31
@@ -145,7 +145,7 @@ fn finish(hash: u64) -> u64 {
 
 /// A character in lower case, full-width Latin as the plain one. (By range: the table of the standard library costs the
 /// WebAssembly module ten kilobytes. What is folded together is one letter but for a few rare ones.)
-fn folded(char: char) -> u32 {
+pub(crate) fn folded(char: char) -> u32 {
     let scalar = u32::from(char);
     if scalar < 0x80 {
         return u32::from(char.to_ascii_lowercase());
@@ -251,7 +251,7 @@ const GAPS: [(u32, u32); 45] = [
 ];
 
 /// Takes folded characters.
-fn class(scalar: u32) -> Class {
+pub(crate) fn class(scalar: u32) -> Class {
     if scalar < 0x80 {
         let byte = u8::try_from(scalar).unwrap_or(0);
         return if byte.is_ascii_alphanumeric() || byte == b'_' { Class::Letter } else { Class::Gap };
