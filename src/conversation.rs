@@ -188,6 +188,8 @@ pub struct Conversation<'c> {
     standing: Standing<'static>,
     /// By source index.
     pinned: Vec<bool>,
+    /// By source index, what a placeholder calls a message; none where nobody could ask for it.
+    labels: Vec<u64>,
     /// Of all messages.
     hash: ContentHash,
     state: State,
@@ -257,6 +259,7 @@ impl<'c> Conversation<'c> {
             transcript,
             standing,
             pinned: Vec::new(),
+            labels: Vec::new(),
             hash: ContentHash::new(),
             state,
             step: None,
@@ -829,7 +832,10 @@ impl Conversation<'_> {
 
     fn ladder(&self) -> Ladder<'_, 'static> {
         let policy = &self.options.policy;
-        Ladder::new(&self.transcript, self.standing.clone(), &*self.counter, policy, &self.pinned, self.limit)
+        let standing = self.standing.clone();
+        let mut ladder = Ladder::new(&self.transcript, standing, &*self.counter, policy, &self.pinned, self.limit);
+        ladder.labels = &self.labels;
+        ladder
     }
 
     /// One pass over a copy of how things stand; what it leads to is only kept when all of it is done.

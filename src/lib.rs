@@ -84,8 +84,9 @@ pub use provider::{
 pub use redact::Redaction;
 #[cfg(any(not(target_family = "wasm"), feature = "session"))]
 pub use session::{
-    CompactionInfo, Election, EntryId, HistoryEntry, Meter, Overflow, Prepared, Recalled, Retention, Session,
-    SessionEvent, SessionHost, SessionOptions, Synced, Usage as SessionUsage, ViewItem, Visibility, import,
+    CompactionInfo, Election, EntryId, HistoryEntry, Meter, Overflow, Prepared, RECALL_DESCRIPTION, RECALL_PARAMETERS,
+    Recalled, Retention, Session, SessionEvent, SessionHost, SessionOptions, Synced, Usage as SessionUsage, ViewItem,
+    Visibility, import,
 };
 pub use tokens::{Heuristic, TokenCounter};
 pub use transcript::{

@@ -46,6 +46,7 @@ impl Conversation<'_> {
             transcript: self.transcript.clone(),
             standing: self.standing.clone(),
             pinned: self.pinned.clone(),
+            labels: self.labels.clone(),
             hash: self.hash.clone(),
             state: self.state.clone(),
             step: None,
@@ -128,6 +129,11 @@ impl Conversation<'_> {
         self.state.pinned = pins;
     }
 
+    /// What placeholders call the messages from now on, by index.
+    pub(crate) fn label(&mut self, labels: impl Iterator<Item = u64>) {
+        self.labels.extend(labels);
+    }
+
     /// What summaries are to heed from now on.
     pub(crate) fn set_instructions(&mut self, instructions: Option<String>) {
         self.options.instructions = instructions;
@@ -172,24 +178,6 @@ impl Conversation<'_> {
             *place += tokens;
         }
         weights
-    }
-
-    /// Whether a message is not in the view.
-    pub(crate) fn is_hidden(&self, index: usize) -> bool {
-        self.transcript
-            .slots
-            .iter()
-            .position(|slot| slot.source == Some(index))
-            .is_none_or(|at| self.standing.is_hidden(at))
-    }
-
-    /// Whether a message is in the view with changes.
-    pub(crate) fn is_edited(&self, index: usize) -> bool {
-        let at = self.transcript.slots.iter().position(|slot| slot.source == Some(index));
-        at.is_some_and(|at| {
-            let is_mended = self.transcript.slots.get(at).is_some_and(|slot| !slot.changes.is_empty());
-            is_mended || self.standing.edits.get(at).is_some_and(Option::is_some)
-        })
     }
 
     /// Whether a user wrote the message of this index.

@@ -228,7 +228,7 @@ mod tests {
             r#"{"id":"e57"}"#,
             r##"{"id":"#57","query":""}"##,
             r#"{"id":" 57 ","query":null,"from":""}"#,
-            r##"{"id":"Entry #57","query":"  "}"##,
+            r#"{"id":"Entry #57","query":"  "}"#,
             r#"{"id":"\"57\"","from":"0"}"#,
             r#"{"id":"[entry_57]","depth":3}"#,
             r#""{\"id\": \"57\"}""#,

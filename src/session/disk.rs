@@ -88,7 +88,7 @@ impl<'c> Session<'c> {
         let probe = self.inner.borrow().window.conversation.probe();
         let mut made = Vec::with_capacity(pieces.len());
         for item in pieces {
-            let Item::Entry { id, changes } = &item else {
+            let Item::Entry { id, changes, .. } = &item else {
                 let text = ours.next().cloned().unwrap_or_default();
                 made.push(Piece { item, text, tokens: UNKNOWN });
                 continue;
@@ -98,10 +98,11 @@ impl<'c> Session<'c> {
                 let text = shown(entry.message.get(), *id, changes)?;
                 let is_counted = entry.probe == probe && changes.is_empty();
                 self.check_readable(*id, &text)?;
-                Ok((text, if is_counted { entry.tokens } else { UNKNOWN }))
+                let item = Item::Entry { id: *id, changes: changes.clone(), short: entry.whole.is_some() };
+                Ok(Piece { item, text, tokens: if is_counted { entry.tokens } else { UNKNOWN } })
             });
             match entry {
-                Ok((text, tokens)) => made.push(Piece { item, text, tokens }),
+                Ok(piece) => made.push(piece),
                 Err(error) if error.class == StoreErrorClass::Newer => return Err(error.into()),
                 Err(error) => self.warn(error.class.code(), format!("{error}; the view is made without it")),
             }
@@ -266,7 +267,8 @@ impl<'c> Session<'c> {
                     inner.chain = identity::of_hex(&entry.chain).unwrap_or_default();
                     let mut messages = crate::json::Messages::default();
                     messages.push_json(entry.message.get())?;
-                    Session::put(&mut inner, &[id], &messages, &[tokens])?;
+                    let item = Item::new(id, entry.whole.is_some());
+                    Session::put(&mut inner, &[item], &messages, &[tokens])?;
                 }
                 Err(error) => self.warn(error.class.code(), format!("{error}; the view is made without it")),
             }
@@ -290,8 +292,8 @@ fn plan_pieces(path: &Path, compaction: Option<&StoredCompaction>) -> Vec<Item> 
     let mut pieces = Vec::new();
     for item in compaction.iter().flat_map(|compaction| &compaction.items) {
         match item {
-            StoredItem::Kept(from, to) => pieces.extend((*from..*to).map(Item::whole)),
-            StoredItem::Edited { e, c } => pieces.push(Item::Entry { id: *e, changes: c.clone() }),
+            StoredItem::Kept(from, to) => pieces.extend((*from..*to).map(|id| Item::new(id, false))),
+            StoredItem::Edited { e, c } => pieces.push(Item::Entry { id: *e, changes: c.clone(), short: false }),
             StoredItem::Ours { .. } => pieces.push(Item::Ours),
         }
     }
@@ -299,7 +301,7 @@ fn plan_pieces(path: &Path, compaction: Option<&StoredCompaction>) -> Vec<Item> 
         Some(compaction) => path.after(compaction.through),
         None => path.clone(),
     };
-    pieces.extend(rest.iter().map(Item::whole));
+    pieces.extend(rest.iter().map(|id| Item::new(id, false)));
     pieces
 }
 

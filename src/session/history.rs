@@ -5,7 +5,6 @@ use serde::Serialize;
 use super::codec::{StoredEntry, StoredOverflow, decode};
 use super::disk::{CHUNK, find};
 use super::types::EntryId;
-use super::window::Item;
 use super::{Inner, Session};
 use crate::error::{Error, Result};
 use crate::store::{Range, Record, RecordKind};
@@ -39,17 +38,6 @@ pub enum Visibility {
     Edited,
     /// Not at all, or as part of a summary.
     Hidden,
-}
-
-/// What was found of what a view no longer shows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Recalled {
-    /// The message.
-    pub entry: HistoryEntry,
-    /// How well it fits, BM25.
-    pub score: f64,
-    /// The passage that fits best.
-    pub excerpt: String,
 }
 
 impl Session<'_> {
@@ -98,8 +86,9 @@ impl Session<'_> {
     }
 
     /// Entries with their whole texts, in the order of `ids`. Those that cannot be read are left out with a warning.
-    async fn read_history(&self, ids: &[EntryId]) -> Result<Vec<HistoryEntry>> {
+    pub(super) async fn read_history(&self, ids: &[EntryId]) -> Result<Vec<HistoryEntry>> {
         let mut entries = Vec::with_capacity(ids.len());
+        let shown = self.inner.borrow().shown();
         for chunk in ids.chunks(usize::try_from(CHUNK).unwrap_or(256)) {
             let records = self.read_entries(chunk).await?;
             for id in chunk {
@@ -115,7 +104,7 @@ impl Session<'_> {
                 }
                 let inner = self.inner.borrow();
                 let is_pinned = inner.at.memory.pins.binary_search(id).is_ok();
-                let visibility = inner.visibility_of(*id, entry.whole.is_some());
+                let visibility = visibility(&shown, *id);
                 let StoredEntry { time, tokens, .. } = entry;
                 entries.push(HistoryEntry { id: *id, text, time, tokens, is_pinned, visibility, is_shortened });
             }
@@ -123,11 +112,11 @@ impl Session<'_> {
         Ok(entries)
     }
 
-    fn readable<T: serde::de::DeserializeOwned>(&self, record: &Record) -> Option<T> {
+    pub(super) fn readable<T: serde::de::DeserializeOwned>(&self, record: &Record) -> Option<T> {
         decode(record).map_err(|error| self.warn(error.class.code(), format!("{error}; it is left out"))).ok()
     }
 
-    async fn read_overflow(&self, id: EntryId) -> Result<Option<String>> {
+    pub(super) async fn read_overflow(&self, id: EntryId) -> Result<Option<String>> {
         let ranges = [Range::one(RecordKind::Overflow, id)];
         let records = self.store.load(&self.options.id, &ranges).await?.records;
         let whole = records.first().and_then(|record| self.readable::<StoredOverflow>(record));
@@ -136,16 +125,20 @@ impl Session<'_> {
 }
 
 impl Inner<'_> {
-    /// How the view shows an entry.
-    fn visibility_of(&self, id: EntryId, is_overflow: bool) -> Visibility {
+    /// Entries that the view shows, ascending, and whether each is shown as it was given.
+    pub(super) fn shown(&self) -> Vec<(EntryId, bool)> {
         let conversation = self.interim.as_ref().unwrap_or(&self.window.conversation);
-        let place = self.window.items.iter().rposition(|item| item.entry() == Some(id));
-        let Some(place) = place else { return Visibility::Hidden };
-        if conversation.is_hidden(place) {
-            return Visibility::Hidden;
-        }
-        let is_edited =
-            matches!(self.window.items.get(place), Some(Item::Entry { changes, .. }) if !changes.is_empty());
-        if is_edited || is_overflow || conversation.is_edited(place) { Visibility::Edited } else { Visibility::Shown }
+        let view = self.window.view_of(conversation, &|_| true).unwrap_or_default();
+        let mut shown: Vec<_> = view.iter().filter_map(|item| Some((item.entry?, item.is_whole))).collect();
+        shown.sort_unstable();
+        shown
+    }
+}
+
+fn visibility(shown: &[(EntryId, bool)], id: EntryId) -> Visibility {
+    match shown.binary_search_by_key(&id, |(id, _)| *id).ok().and_then(|at| shown.get(at)) {
+        None => Visibility::Hidden,
+        Some((_, true)) => Visibility::Shown,
+        Some((_, false)) => Visibility::Edited,
     }
 }

@@ -15,6 +15,8 @@ mod history;
 mod identity;
 mod life;
 mod queue;
+mod recall;
+mod retention;
 mod sync;
 mod types;
 mod window;
@@ -35,8 +37,9 @@ use queue::{Pass, Turnstile};
 use window::Window;
 
 pub use export::import;
-pub use history::{HistoryEntry, Recalled, Visibility};
+pub use history::{HistoryEntry, Visibility};
 pub use life::{Prepared, Usage};
+pub use recall::{RECALL_DESCRIPTION, RECALL_PARAMETERS, Recalled};
 pub use sync::Synced;
 pub use types::{
     CompactionInfo, Election, EntryId, Meter, Overflow, Retention, SessionEvent, SessionHost, SessionOptions, ViewItem,
@@ -123,6 +126,7 @@ impl<'c> Session<'c> {
             stale: Cell::new(false),
         };
         session.load().await?;
+        session.sweep().await;
         Ok(session)
     }
 

@@ -158,9 +158,7 @@ impl<'c> Session<'c> {
             })
             .await?;
         let Some(fresh) = written else { return Ok(None) };
-        let mut inner = self.inner.borrow_mut();
-        inner.chain = fresh.chain;
-        Session::put(&mut inner, &fresh.ids, &fresh.messages, &fresh.sizes)?;
+        self.take(&fresh)?;
         Ok(Some(Synced { appended: fresh.ids, ..Synced::default() }))
     }
 

@@ -21,15 +21,15 @@ pub(super) struct Window<'c> {
 /// Where a message comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Item {
-    /// An entry, with sets of changes, one after the other.
-    Entry { id: EntryId, changes: Vec<Vec<Change>> },
+    /// An entry, with sets of changes, one after the other. One that is `short` is shown shortened to begin with.
+    Entry { id: EntryId, changes: Vec<Vec<Change>>, short: bool },
     /// A message of ours.
     Ours,
 }
 
 impl Item {
-    pub(super) fn whole(id: EntryId) -> Self {
-        Self::Entry { id, changes: Vec::new() }
+    pub(super) fn new(id: EntryId, short: bool) -> Self {
+        Self::Entry { id, changes: Vec::new(), short }
     }
 
     pub(super) fn entry(&self) -> Option<EntryId> {
@@ -39,8 +39,8 @@ impl Item {
         }
     }
 
-    fn is_whole(&self) -> bool {
-        matches!(self, Self::Entry { changes, .. } if changes.is_empty())
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self, Self::Entry { changes, short: false, .. } if changes.is_empty())
     }
 }
 
@@ -75,15 +75,18 @@ impl<'c> Window<'c> {
             sizes.push(piece.tokens);
         }
         let state = remembered(&items, state, pins);
-        let conversation =
+        let mut conversation =
             Conversation::begun(options.conversation.clone(), Rc::clone(counter), messages, state, &sizes)?;
+        // A message of ours is no tool result, so its label is never read.
+        conversation.label(items.iter().map(|item| item.entry().unwrap_or_default()));
         Ok(Self { conversation, items })
     }
 
     /// Takes in entries that follow.
-    pub(super) fn append(&mut self, ids: &[EntryId], messages: &Messages, sizes: &[u32]) -> Result<()> {
+    pub(super) fn append(&mut self, items: &[Item], messages: &Messages, sizes: &[u32]) -> Result<()> {
         self.conversation.append_counted(messages, sizes)?;
-        self.items.extend(ids.iter().map(|id| Item::whole(*id)));
+        self.conversation.label(items.iter().map(|item| item.entry().unwrap_or_default()));
+        self.items.extend_from_slice(items);
         Ok(())
     }
 
@@ -233,11 +236,11 @@ impl Compacted {
     fn push(&mut self, piece: Piece) {
         match (&piece.item, self.items.last_mut()) {
             (Item::Ours, _) => self.items.push(StoredItem::Ours { m: piece.text.clone() }),
-            (Item::Entry { id, changes }, last) if changes.is_empty() => match last {
+            (Item::Entry { id, changes, .. }, last) if changes.is_empty() => match last {
                 Some(StoredItem::Kept(_, to)) if *to == *id => *to += 1,
                 _ => self.items.push(StoredItem::Kept(*id, *id + 1)),
             },
-            (Item::Entry { id, changes }, _) => self.items.push(StoredItem::Edited { e: *id, c: changes.clone() }),
+            (Item::Entry { id, changes, .. }, _) => self.items.push(StoredItem::Edited { e: *id, c: changes.clone() }),
         }
         self.pieces.push(piece);
     }

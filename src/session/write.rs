@@ -3,10 +3,11 @@
 use super::codec::{Head, Memory, StoredEntry, StoredOverflow, VERSION, encode};
 use super::identity;
 use super::types::{EntryId, SessionEvent};
-use super::window::Window;
+use super::window::Item;
 use super::{At, Inner, Session, evicted};
 use crate::error::{Error, Result};
 use crate::json::Messages;
+use crate::recall::overflow::shorten_results;
 use crate::store::{About, Batch, Range, Record, RecordKind, StoreErrorClass};
 
 /// How often somebody else may be faster. Each time somebody has got on, so this is not reached by bad luck.
@@ -31,6 +32,7 @@ impl<T> Draft<T> {
 /// New entries as they will be shown.
 pub(super) struct Fresh {
     pub ids: Vec<EntryId>,
+    pub items: Vec<Item>,
     pub messages: Messages,
     pub sizes: Vec<u32>,
     pub chain: u64,
@@ -151,11 +153,18 @@ impl<'c> Session<'c> {
             })
             .await?;
         let Some(fresh) = fresh else { return Ok(Vec::new()) };
+        self.take(&fresh)?;
+        if fresh.items.iter().any(|item| !item.is_whole()) {
+            self.sweep().await;
+        }
+        Ok(fresh.ids)
+    }
+
+    /// Takes entries that were written at the end into memory.
+    pub(super) fn take(&self, fresh: &Fresh) -> Result<()> {
         let mut inner = self.inner.borrow_mut();
         inner.chain = fresh.chain;
-        Session::put(&mut inner, &fresh.ids, &fresh.messages, &fresh.sizes)?;
-        drop(inner);
-        Ok(fresh.ids)
+        Session::put(&mut inner, &fresh.items, &fresh.messages, &fresh.sizes)
     }
 
     /// Whether these are messages of the format.
@@ -178,14 +187,14 @@ impl<'c> Session<'c> {
         let time = self.host.now_ms();
         let probe = inner.window.conversation.probe();
         let rules = self.format().rules();
-        let mut fresh = Fresh { ids: Vec::new(), messages: Messages::default(), sizes: Vec::new(), chain };
+        let mut fresh =
+            Fresh { ids: Vec::new(), messages: Messages::default(), sizes: Vec::new(), items: Vec::new(), chain };
         let mut puts = Vec::new();
         for (index, text) in messages.iter().enumerate() {
             let id = head.entries;
             let begins = head.branches.append(head.tip, id);
             let after = begins.then(|| head.tip.map_or(-1, |tip| i64::try_from(tip).unwrap_or(-1)));
-            // Results that are too long will be shown shortened.
-            let shortened: Option<String> = None;
+            let shortened = self.shortened(id, index, text)?;
             let shown = shortened.as_deref().unwrap_or(text);
             let message = rules.parse(index, crate::json::parse(shown, Some(index))?)?;
             let tokens = crate::tokens::message_tokens(&*self.counter, &message);
@@ -210,6 +219,7 @@ impl<'c> Session<'c> {
             }
             fresh.messages.push_json(shown)?;
             fresh.ids.push(id);
+            fresh.items.push(Item::new(id, whole.is_some()));
             fresh.sizes.push(tokens);
             head.tip = Some(id);
             head.entries = id + 1;
@@ -220,13 +230,27 @@ impl<'c> Session<'c> {
         Ok((draft, fresh))
     }
 
+    /// A message with tool results that are too long: as it is shown.
+    fn shortened(&self, id: EntryId, index: usize, text: &str) -> Result<Option<String>> {
+        let Some(overflow) = self.options.overflow else { return Ok(None) };
+        // A character is a byte at least.
+        if text.len() <= overflow.threshold {
+            return Ok(None);
+        }
+        let message = self.format().rules().parse(index, crate::json::parse(text, Some(index))?)?;
+        let label = self.options.conversation.policy.recall_declared.then_some(id);
+        let changes = shorten_results(&message, overflow.threshold, overflow.keep, label);
+        if changes.is_empty() { Ok(None) } else { Messages::changed_text(text, &changes).map(Some) }
+    }
+
     /// Takes entries that were written into memory.
-    pub(super) fn put(inner: &mut Inner<'c>, ids: &[EntryId], messages: &Messages, sizes: &[u32]) -> Result<()> {
+    pub(super) fn put(inner: &mut Inner<'c>, items: &[Item], messages: &Messages, sizes: &[u32]) -> Result<()> {
         if let Some(interim) = &mut inner.interim {
             interim.append_counted(messages, sizes)?;
+            interim.label(items.iter().map(|item| item.entry().unwrap_or_default()));
         }
         let Inner { window, .. } = inner;
-        Window::append(window, ids, messages, sizes)
+        window.append(items, messages, sizes)
     }
 }
 
