@@ -28,15 +28,8 @@ pub(super) enum Kind {
 
 /// Hands over the terms of a text, in one pass and without keeping any of it.
 pub(super) fn read(text: &str, found: &mut dyn FnMut(Term)) {
-    let mut reader = Reader {
-        found,
-        word: Piece::default(),
-        part: Piece::default(),
-        split: false,
-        low_lines: 0,
-        joined: Joined::default(),
-        dense: None,
-    };
+    let mut reader =
+        Reader { text, found, word: Piece::default(), mixed: false, joined: Joined::default(), dense: None };
     for (at, char) in text.char_indices() {
         let scalar = folded(char);
         match class(scalar) {
@@ -49,41 +42,38 @@ pub(super) fn read(text: &str, found: &mut dyn FnMut(Term)) {
 }
 
 /// Fewer letters are no part of a name: `x_1` is found as a whole.
-const SHORTEST_PART: u32 = 2;
+const SHORTEST_PART: usize = 2;
+
+const LOW_LINE: u32 = 0x5f;
 
 /// A run of letters that is being read.
 #[derive(Debug, Clone, Copy, Default)]
 struct Piece {
     start: usize,
+    letters: usize,
     hash: u64,
-    letters: u32,
-    /// The last letter, where it stands, whether it was a capital, the hash before it; and the letter before.
-    last: u32,
-    last_at: usize,
-    capital: bool,
+    /// The hash without the last letter.
     before: u64,
-    last_but_one: u32,
-    capital_before: bool,
 }
 
 impl Piece {
-    fn push(&mut self, at: usize, scalar: u32, capital: bool) {
+    fn push(&mut self, at: usize, scalar: u32) {
         if self.letters == 0 {
             self.start = at;
         }
-        (self.before, self.last_but_one, self.capital_before) = (self.hash, self.last, self.capital);
-        (self.last, self.last_at, self.capital) = (scalar, at, capital);
+        self.before = self.hash;
         self.hash = step(self.hash, scalar);
         self.letters += 1;
     }
 
-    /// One word for one thing and for several of them: an `s` at the end of a longer word does not count, unless it
-    /// belongs to it (`class`, `status`, `analysis`).
-    fn hash(&self) -> u64 {
-        // URLs
-        let of_capitals = self.letters >= 3 && self.capital_before && !self.capital;
-        let plural = of_capitals || (self.letters >= 4 && !is_one_of(b"sui_", self.last_but_one));
-        finish(if plural && is_one_of(b"s", self.last) { self.before } else { self.hash })
+    /// One hash for one thing and for several of them: an `s` at the end of a longer word does not count, unless it belongs
+    /// to the word (`class`, `status`, `analysis`). `text` is what the piece was read from.
+    fn hash_of(&self, text: &str) -> u64 {
+        let mut ends = text.bytes().rev();
+        let (Some(b's' | b'S'), Some(last_but_one)) = (ends.next(), ends.next()) else { return finish(self.hash) };
+        let of_capitals = self.letters >= 3 && last_but_one.is_ascii_uppercase() && text.ends_with('s');
+        let plural = self.letters >= 4 && !b"sui_".contains(&last_but_one.to_ascii_lowercase());
+        finish(if of_capitals || plural { self.before } else { self.hash })
     }
 }
 
@@ -98,51 +88,28 @@ struct Joined {
     mark: Option<u32>,
 }
 
-struct Reader<'f> {
+struct Reader<'t, 'f> {
+    text: &'t str,
     found: &'f mut dyn FnMut(Term),
     word: Piece,
-    part: Piece,
-    /// Whether the word has several parts, and how many `_` are in it.
-    split: bool,
-    low_lines: u32,
+    /// Whether the word may have several parts.
+    mixed: bool,
     joined: Joined,
     /// The last character of a script without spaces, where it stands, and whether it is in a pair already.
     dense: Option<(u32, usize, bool)>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn letter(&mut self, at: usize, scalar: u32, capital: bool) {
-        self.end_dense(at);
         if self.word.letters == 0 {
+            self.end_dense(at);
             match self.joined.mark.take() {
                 Some(mark) => self.joined.hash = step(self.joined.hash, mark),
                 None => self.joined = Joined { start: at, ..Joined::default() },
             }
         }
-        let Piece { letters, last, last_at, capital: after_capital, before, capital_before, .. } = self.part;
-        let low_line = scalar == u32::from('_');
-        if low_line {
-            self.split = true;
-            self.low_lines += 1;
-            self.end_part(at);
-        } else if capital && letters > 0 && !after_capital {
-            // fooBar
-            self.split = true;
-            self.end_part(at);
-        } else if !capital && after_capital && capital_before && letters > 1 && !is_one_of(b"0123456789", scalar) {
-            // HTMLPage
-            self.split = true;
-            self.part.hash = before;
-            self.part.letters -= 1;
-            (self.part.last, self.part.before) = (0, 0);
-            self.end_part(last_at);
-            self.part.push(last_at, last, true);
-        }
-        if !low_line {
-            self.part.push(at, scalar, capital);
-        }
-        self.word.push(at, scalar, capital);
-        self.joined.hash = step(self.joined.hash, scalar);
+        self.mixed |= scalar == LOW_LINE || (capital && self.word.letters > 0);
+        self.word.push(at, scalar);
     }
 
     fn dense(&mut self, at: usize, scalar: u32, end: usize) {
@@ -170,37 +137,77 @@ impl Reader<'_> {
         }
     }
 
-    fn end_part(&mut self, at: usize) {
-        let part = std::mem::take(&mut self.part);
-        if part.letters >= SHORTEST_PART {
-            self.emit(part.hash(), Kind::Part, part.start, at);
-        }
-    }
-
     /// Returns whether there was a word.
     fn end_word(&mut self, at: usize) -> bool {
         let word = std::mem::take(&mut self.word);
-        if word.letters == 0 {
-            return false;
-        }
-        if std::mem::take(&mut self.split) {
-            self.end_part(at);
-        }
-        self.part = Piece::default();
+        let text = self.text.get(word.start..at).unwrap_or_default();
+        let mixed = std::mem::take(&mut self.mixed);
         // A line of `_` is no word.
-        if std::mem::take(&mut self.low_lines) == word.letters {
+        if word.letters == 0 || (mixed && text.bytes().all(|byte| u32::from(byte) == LOW_LINE)) {
             return false;
         }
-        self.emit(word.hash(), Kind::Word, word.start, at);
+        if mixed {
+            self.parts(text, word.start);
+        }
+        self.emit(word.hash_of(text), Kind::Word, word.start, at);
+        self.joined.hash = finish(self.joined.hash ^ word.hash);
         self.joined.words += 1;
         self.joined.end = at;
         true
     }
 
+    /// Hands over the parts of a word that starts at `start`, if it has several.
+    fn parts(&mut self, word: &str, start: usize) {
+        let mut part = Piece::default();
+        // Of the last letter and the one before, in this part; and where the last one is.
+        let (mut capital, mut capital_before, mut last) = (false, false, (0, 0));
+        let mut several = false;
+        for (at, char) in word.char_indices() {
+            let scalar = folded(char);
+            let is_capital = scalar != u32::from(char);
+            // fooBar
+            let begins = is_capital && !capital;
+            // HTMLPage
+            let began = !is_capital && capital && capital_before && !is_one_of(b"0123456789", scalar);
+            if part.letters > 0 && (scalar == LOW_LINE || begins) {
+                self.end_part(&part, word, start, at);
+            } else if began {
+                let acronym = Piece { hash: part.before, letters: part.letters - 1, ..part };
+                self.end_part(&acronym, word, start, last.0);
+            }
+            let first = scalar == LOW_LINE || (part.letters > 0 && begins) || began;
+            if first {
+                several = true;
+                part = Piece::default();
+                if began {
+                    part.push(last.0, last.1);
+                }
+            }
+            if scalar == LOW_LINE {
+                (capital, capital_before) = (false, false);
+                continue;
+            }
+            capital_before = capital && part.letters > 0;
+            capital = is_capital;
+            last = (at, scalar);
+            part.push(at, scalar);
+        }
+        if several {
+            self.end_part(&part, word, start, word.len());
+        }
+    }
+
+    fn end_part(&mut self, part: &Piece, word: &str, start: usize, end: usize) {
+        if part.letters >= SHORTEST_PART {
+            let hash = part.hash_of(word.get(part.start..end).unwrap_or_default());
+            self.emit(hash, Kind::Part, start + part.start, start + end);
+        }
+    }
+
     fn end_joined(&mut self) {
         let joined = std::mem::take(&mut self.joined);
         if joined.words >= 2 {
-            self.emit(finish(joined.hash), Kind::Joined, joined.start, joined.end);
+            self.emit(joined.hash, Kind::Joined, joined.start, joined.end);
         }
     }
 
