@@ -203,8 +203,14 @@ fn the_search_for_platform_words_finds_them() {
     assert_eq!(without_unit_tests("a\n#[cfg(test)]\n#[allow(x)]\nmod tests {\n    std::fs\n}\n"), "a\n");
     assert_eq!(without_unit_tests("#[cfg(test)]\nfn a() {}\nb\n"), "#[cfg(test)]\nfn a() {}\nb\n");
     assert!(is_core(&root("src/engine.rs")));
-    for outside in ["src/wasm/mod.rs", "src/provider/fetch.rs", "src/tokens/callback.rs", "src/store/indexed_db/mod.rs"]
-    {
+    for outside in [
+        "src/wasm/mod.rs",
+        "src/provider/fetch.rs",
+        "src/tokens/callback.rs",
+        "src/store/indexed_db/mod.rs",
+        "src/store/file.rs",
+        "src/store/file/lock.rs",
+    ] {
         assert!(!is_core(&root(outside)), "{outside}");
     }
 }
@@ -271,6 +277,7 @@ fn is_core(file: &Path) -> bool {
     let is_adapter = path.starts_with("wasm/")
         || path.starts_with("provider/fetch")
         || path.starts_with("store/indexed_db")
+        || path.starts_with("store/file")
         || path.contains("/callback");
     let is_test = path.ends_with("tests.rs") || path.contains("tests/");
     !is_adapter && !is_test

@@ -9,6 +9,8 @@
 
 #[cfg(any(test, feature = "store-contract"))]
 pub mod contract;
+#[cfg(not(target_family = "wasm"))]
+mod file;
 mod memory;
 
 use std::future::Future;
@@ -16,6 +18,8 @@ use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(not(target_family = "wasm"))]
+pub use file::FileStore;
 pub use memory::Memory;
 
 /// What a store's functions return: a future that borrows from the store.
