@@ -11,6 +11,8 @@
 pub mod contract;
 #[cfg(not(target_family = "wasm"))]
 mod file;
+#[cfg(all(target_family = "wasm", feature = "session"))]
+pub mod indexed_db;
 mod memory;
 
 use std::future::Future;
