@@ -13,9 +13,10 @@ use crate::process::{self, Call, call, npm_bin};
 use crate::{build, demo, install, serve};
 
 const BIOME: &str = "@biomejs/biome/bin/biome";
-/// Integration tests with a suite of their own; all other files of tests/ belong to the suite `native`.
+/// Integration tests with a suite of their own, like those below; all other files of tests/ belong to the suite `native`.
 const HOUSE_TEST: &str = "house";
-const BROWSER_TEST: &str = "browser";
+/// Those that run in browsers, with the features that they take.
+const BROWSER_TESTS: [(&str, &str); 2] = [("browser", ""), ("indexed_db", "session,store-contract")];
 /// The benchmarks beside other packages, with a package.json of their own.
 const PEERS: &str = "benches/peers";
 
@@ -194,8 +195,8 @@ fn lint_rust() -> Result<Counts> {
     install::rust_components()?;
     install::wasm_target()?;
     let mut wasm = vec!["clippy", "--locked", "--package", "epitome", "--lib", "--all-features"];
-    if test_file(BROWSER_TEST).is_file() {
-        wasm.extend(["--test", BROWSER_TEST]);
+    for (test, _) in BROWSER_TESTS {
+        wasm.extend(["--test", test]);
     }
     wasm.extend(["--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]);
     let native = ["clippy", "--locked", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
@@ -218,7 +219,7 @@ fn native(prepared: &Prepared) -> Result<Counts> {
     let mut tests = [&library[..], &["--lib"]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
     for file in matching_files("tests/*.rs")? {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if name != HOUSE_TEST && name != BROWSER_TEST {
+        if name != HOUSE_TEST && BROWSER_TESTS.iter().all(|(test, _)| name != *test) {
             tests.extend(["--test".to_owned(), name]);
         }
     }
@@ -232,21 +233,28 @@ fn native(prepared: &Prepared) -> Result<Counts> {
     Ok(counts)
 }
 
-/// `cargo test` for wasm32 with xtask itself as the runner.
+/// `cargo test` for wasm32 with xtask itself as the runner, for each test of the browsers.
 fn wasm_bindgen(prepared: &Prepared) -> Result<Counts> {
     install::wasm_target()?;
     let Some(browser) = &prepared.browser else {
         bail!("a wasm-bindgen suite must name a browser in `needs`");
     };
+    let mut counts = Counts::default();
+    for (test, features) in BROWSER_TESTS {
+        counts += in_browser(prepared, browser, test, features)?;
+    }
+    Ok(counts)
+}
+
+fn in_browser(prepared: &Prepared, browser: &Browser, test: &str, features: &str) -> Result<Counts> {
     let runner = std::env::current_exe().context("cannot find the program of xtask")?;
     let runner = format!("target.wasm32-unknown-unknown.runner=[{:?}, \"runner\"]", runner.display().to_string());
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let words =
-        ["test", "--locked", "--package", "epitome", "--target", "wasm32-unknown-unknown", "--test", BROWSER_TEST];
+    let words = ["test", "--locked", "--package", "epitome", "--target", "wasm32-unknown-unknown", "--test", test];
     let mut line = browser.under.clone();
     line.push(cargo);
     line.extend(words.map(str::to_owned));
-    line.extend(["--config".to_owned(), runner]);
+    line.extend(["--features".to_owned(), features.to_owned(), "--config".to_owned(), runner]);
     let (program, arguments) = line.split_first().context("an empty command line")?;
     let (text, success) = call(program, arguments)
         .envs(&prepared.environment)
@@ -272,10 +280,6 @@ fn succeeded(result: &Result<()>) -> bool {
         eprintln!("error: {error:#}");
     }
     result.is_ok()
-}
-
-fn test_file(name: &str) -> PathBuf {
-    Path::new("tests").join(name).with_extension("rs")
 }
 
 /// The files of a path with one `*` in its last component, sorted. Fails when there are none: a suite whose files

@@ -87,7 +87,7 @@ impl IndexedDb {
     }
 
     async fn read_once(&self, conversation: &str, ranges: &[Range]) -> Result<(u64, Vec<Encoded>), StoreError> {
-        let mut transaction = self.begin(Mode::Read).await?;
+        let transaction = self.begin(Mode::Read).await?;
         let row = transaction.ask(CONVERSATIONS, |store| store.get(JsValue::from(conversation)))?;
         let mut asked = Vec::with_capacity(ranges.len());
         for range in ranges {
@@ -126,7 +126,7 @@ impl IndexedDb {
     }
 
     async fn write_once(&self, batch: &Batch, values: &[JsValue]) -> Result<u64, StoreError> {
-        let mut transaction = self.begin(Mode::Write).await?;
+        let transaction = self.begin(Mode::Write).await?;
         let id = JsValue::from(&batch.conversation);
         let row = transaction.ask(CONVERSATIONS, |store| store.get(id.clone()))?;
         let is_new = batch.expected == 0;
@@ -158,7 +158,7 @@ impl IndexedDb {
     }
 
     async fn list_once(&self, after: Option<&str>, limit: u32) -> Result<Vec<Listed>, StoreError> {
-        let mut transaction = self.begin(Mode::Read).await?;
+        let transaction = self.begin(Mode::Read).await?;
         let query = || after.map(schema::after).transpose();
         let (of_keys, of_rows) = (query()?, query()?);
         let ask_keys = |store: &ObjectStore| store.get_all_keys(of_keys.map(Into::into), Some(limit));
@@ -171,7 +171,7 @@ impl IndexedDb {
     }
 
     async fn delete_once(&self, conversation: &str) -> Result<(), StoreError> {
-        let mut transaction = self.begin(Mode::Write).await?;
+        let transaction = self.begin(Mode::Write).await?;
         let everything = schema::everything_of(conversation)?;
         transaction.ask(RECORDS, |store| store.delete(everything))?;
         transaction.ask(CONVERSATIONS, |store| store.delete(JsValue::from(conversation)))?;

@@ -61,12 +61,17 @@ impl Transaction {
     /// Makes a request of one of its object stores. Its [`result`] is there when the transaction is finished, or when it was
     /// waited for.
     pub fn ask<R: Into<IdbRequest>>(
-        &mut self,
+        &self,
         store: &str,
         request: impl FnOnce(&ObjectStore) -> Result<R, Thrown>,
     ) -> Result<IdbRequest, StoreError> {
-        let store = self.inner.object_store(store).map_err(|thrown| errors::of_exception(&thrown))?;
-        request(&ObjectStore::from(store)).map(Into::into).map_err(errors::refused)
+        let asked = match self.inner.object_store(store) {
+            Ok(store) => request(&ObjectStore::from(store)).map_err(errors::refused),
+            Err(thrown) => Err(errors::of_exception(&thrown)),
+        };
+        // Of one that has just been aborted nothing can be asked; why it was is the better answer.
+        let why = |error| self.inner.error().map_or(error, |exception| errors::of_exception(&exception));
+        asked.map(Into::into).map_err(why)
     }
 
     /// Waits for one of its requests.
