@@ -30,6 +30,25 @@ export async function remove(name) {
   return free;
 }
 
+// A connection that makes way calls its own `close` with the event that asks for it.
+let count = 0;
+const { close } = IDBDatabase.prototype;
+IDBDatabase.prototype.close = function (/** @type {any[]} */ ...rest) {
+  if (rest[0]?.type === "versionchange") count += 1;
+  close.call(this);
+};
+
+/**
+ * Deletes a database. How many connections had to make way for that.
+ *
+ * @param {string} name
+ */
+export async function asked(name) {
+  count = 0;
+  await answer(indexedDB.deleteDatabase(name));
+  return count;
+}
+
 /**
  * Opens a database in whatever form it has, uses it, and closes it.
  *
@@ -64,10 +83,7 @@ export function put(name, store, pairs) {
       if (value === undefined) there.delete(key);
       else there.put(value, key);
     }
-    await new Promise((resolve, reject) => {
-      transaction.oncomplete = resolve;
-      transaction.onabort = () => reject(transaction.error);
-    });
+    await complete(transaction);
   });
 }
 
@@ -78,14 +94,15 @@ export function put(name, store, pairs) {
  */
 export function dump(name) {
   return within(name, async (database) => {
-    /** @type {Record<string, unknown>} */
-    const all = {};
-    for (const store of database.objectStoreNames) {
-      const there = database.transaction(store).objectStore(store);
-      const [keys, values] = await Promise.all([answer(there.getAllKeys()), answer(there.getAll())]);
-      all[store] = keys.map((key, i) => [key, values[i]]);
-    }
-    return JSON.stringify(all);
+    const names = [...database.objectStoreNames];
+    const transaction = database.transaction(names);
+    const read = names.map((name) => {
+      const store = transaction.objectStore(name);
+      return { name, keys: store.getAllKeys(), values: store.getAll() };
+    });
+    await complete(transaction);
+    const all = read.map(({ name, keys, values }) => [name, keys.result.map((key, i) => [key, values.result[i]])]);
+    return JSON.stringify(Object.fromEntries(all));
   });
 }
 
@@ -101,6 +118,14 @@ function answer(request) {
       event.preventDefault();
       reject(request.error);
     };
+  });
+}
+
+/** @param {IDBTransaction} transaction */
+function complete(transaction) {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = resolve;
+    transaction.onabort = () => reject(transaction.error);
   });
 }
 
@@ -243,7 +268,7 @@ export function shift(key, waits) {
   const decode = (/** @type {Uint8Array} */ stored) => {
     const bytes = stored.map((byte) => (byte - key + 256) % 256);
     if (mark.some((byte, i) => bytes[i] !== byte)) throw new DOMException("the secret word", "OperationError");
-    return new TextDecoder().decode(bytes.subarray(mark.length));
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(mark.length));
   };
   if (!waits) return { encode, decode };
   const later = (/** @type {Function} */ run) => async (/** @type {unknown} */ value) => {
@@ -290,4 +315,20 @@ export function storage(answer) {
     else Object.defineProperty(owner, "storage", original);
   };
   return { asked, mend };
+}
+
+/** Hears which durability transactions are asked for, until it is asked what it heard. */
+export function durabilities() {
+  /** @type {unknown[]} */
+  const heard = [];
+  const undo = between(IDBDatabase.prototype, "transaction", (transaction, stores, mode, options) => {
+    const begun = transaction(stores, mode, options);
+    // Old releases of browsers do not tell.
+    heard.push(begun.durability ?? options.durability);
+    return begun;
+  });
+  return () => {
+    undo();
+    return heard;
+  };
 }

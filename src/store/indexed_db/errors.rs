@@ -13,13 +13,13 @@ pub(super) fn refused(error: Thrown) -> StoreError {
 
 /// The error of a request or a transaction that failed.
 pub(super) fn of_exception(exception: &JsValue) -> StoreError {
-    let name = text(exception, "name");
+    let name = name(exception);
     let class = match name.as_str() {
         "QuotaExceededError" => StoreErrorClass::Quota,
         "SecurityError" => StoreErrorClass::Unavailable,
-        // Every transaction is aborted with the first when its connection is closed by force, and none can begin on a
-        // closed one (the second). WebKit reports a database process that went away with the third.
-        "AbortError" | "InvalidStateError" | "UnknownError" => StoreErrorClass::Lost,
+        // Every transaction is aborted with the first when its connection is closed by force. WebKit reports a database
+        // process that went away with the second.
+        "AbortError" | "UnknownError" => StoreErrorClass::Lost,
         // Of Chromium: the file of a large value is gone.
         "NotReadableError" => StoreErrorClass::Corrupted,
         _ => StoreErrorClass::Failed,
@@ -27,10 +27,19 @@ pub(super) fn of_exception(exception: &JsValue) -> StoreError {
     StoreError::new(class, in_words(&name, exception))
 }
 
+/// The error of a transaction that could not begin.
+pub(super) fn of_beginning(exception: &JsValue) -> StoreError {
+    let mut error = of_exception(exception);
+    if name(exception) == "InvalidStateError" {
+        error.class = StoreErrorClass::Lost;
+    }
+    error
+}
+
 /// The error of a database that could not be opened.
 pub(super) fn of_opening(exception: &JsValue) -> StoreError {
     let mut error = of_exception(exception);
-    match text(exception, "name").as_str() {
+    match name(exception).as_str() {
         "VersionError" => error.class = StoreErrorClass::Newer,
         // What browsers say where they keep nothing: in private windows, in sandboxed frames.
         "InvalidStateError" | "NotSupportedError" | "NotAllowedError" => error.class = StoreErrorClass::Unavailable,

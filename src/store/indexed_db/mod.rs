@@ -3,7 +3,7 @@
 //! What is stored where is written down in `docs/stores-indexed-db.md`; the code for it is in `schema`.
 //!
 //! Three rules keep a transaction from coming apart. All that a transaction needs is made before it begins (the codec is
-//! asked first), and nothing is awaited within one but its own requests. What a transaction came to is known when the
+//! asked first), and none waits for anything but its own requests. What a transaction came to is known when the
 //! *transaction* says so, not its last request. And one that is not finished properly is aborted: when an error turns up,
 //! and when nobody waits for it any more.
 
@@ -16,7 +16,7 @@ mod schema;
 mod transaction;
 mod waiting;
 
-use idb::ObjectStore;
+use idb::{KeyRange, ObjectStore};
 use js_sys::Array;
 use wasm_bindgen::JsValue;
 
@@ -25,7 +25,7 @@ pub use self::options::{Codec, Durability, Guard, IndexedDbOptions};
 use self::codec::Encoded;
 use self::connection::Connection;
 use self::schema::{CONVERSATIONS, RECORDS, Row};
-use self::transaction::{Mode, Transaction};
+use self::transaction::{Asking, Mode, Transaction};
 use crate::store::{Batch, Listed, Loaded, Page, Range, Store, StoreError, StoreErrorClass, Stored};
 
 /// A [`Store`] in IndexedDB. It opens its database when it is first used; all sessions share the one connection.
@@ -116,7 +116,7 @@ impl IndexedDb {
 
     async fn write(&self, batch: &Batch) -> Result<u64, StoreError> {
         let values = codec::encode(&self.options, &batch.puts).await?;
-        let outcome = self.write_once(batch, &values).await;
+        let outcome = self.write_once(batch, values).await;
         if let Err(error) = &outcome
             && error.class == StoreErrorClass::Lost
         {
@@ -125,36 +125,28 @@ impl IndexedDb {
         outcome
     }
 
-    async fn write_once(&self, batch: &Batch, values: &[JsValue]) -> Result<u64, StoreError> {
-        let transaction = self.begin(Mode::Write).await?;
-        let id = JsValue::from(&batch.conversation);
-        let row = transaction.ask(CONVERSATIONS, |store| store.get(id.clone()))?;
-        let is_new = batch.expected == 0;
+    async fn write_once(&self, batch: &Batch, values: Vec<JsValue>) -> Result<u64, StoreError> {
+        let change = Change::new(batch, values)?;
+        let revision = change.row.revision;
         let everything = schema::everything_of(&batch.conversation)?;
-        let strays = is_new.then(|| transaction.ask(RECORDS, |store| store.get_key(everything))).transpose()?;
-
-        let row = transaction.wait(&row).await?;
-        let revision = Row::of(&row)?.map_or(0, |row| row.revision);
-        if revision != batch.expected {
-            return Err(StoreError::conflict(revision));
+        let transaction = self.begin(Mode::Write).await?;
+        let stray = transaction.ask(RECORDS, |store| store.get_key(everything))?;
+        let row = transaction.ask(CONVERSATIONS, |store| store.get(change.id.clone()))?;
+        let answered = row.clone();
+        let continuation = transaction.then(&row, move |transaction| {
+            let has = Row::of(&transaction::result(&answered)?)?.map_or(0, |row| row.revision);
+            // Requests are answered in their order.
+            if has == 0 && !transaction::result(&stray)?.is_undefined() {
+                return Err(schema::strays());
+            }
+            change.carry_out(transaction, has)
+        });
+        let ended = transaction.finish().await;
+        match continuation.outcome() {
+            Some(went_on) => went_on.and(ended)?,
+            None => ended.and(Err(StoreError::new(StoreErrorClass::Failed, "the transaction did not go on")))?,
         }
-        if let Some(strays) = strays
-            && !transaction.wait(&strays).await?.is_undefined()
-        {
-            return Err(schema::strays());
-        }
-        for range in batch.deletes.iter().filter(|range| range.from < range.to) {
-            let keys = schema::keys_of(&batch.conversation, range)?;
-            transaction.ask(RECORDS, |store| store.delete(keys))?;
-        }
-        for (record, value) in batch.puts.iter().zip(values) {
-            let key = schema::key(&batch.conversation, record.kind, record.number);
-            transaction.ask(RECORDS, |store| store.put(value, Some(&key)))?;
-        }
-        let row = Row { revision: revision.saturating_add(1), about: batch.about };
-        transaction.ask(CONVERSATIONS, |store| store.put(&row.to_value(), Some(&id)))?;
-        transaction.finish().await?;
-        Ok(row.revision)
+        Ok(revision)
     }
 
     async fn list_once(&self, after: Option<&str>, limit: u32) -> Result<Vec<Listed>, StoreError> {
@@ -176,6 +168,46 @@ impl IndexedDb {
         transaction.ask(RECORDS, |store| store.delete(everything))?;
         transaction.ask(CONVERSATIONS, |store| store.delete(JsValue::from(conversation)))?;
         transaction.finish().await
+    }
+}
+
+/// A batch in the form in which it is written, made before its transaction begins.
+struct Change {
+    id: JsValue,
+    expected: u64,
+    deletes: Vec<KeyRange>,
+    /// Keys and values.
+    puts: Vec<(JsValue, JsValue)>,
+    row: Row,
+}
+
+impl Change {
+    fn new(batch: &Batch, values: Vec<JsValue>) -> Result<Self, StoreError> {
+        let Batch { conversation, expected, puts, deletes, about } = batch;
+        let ranges = deletes.iter().filter(|range| range.from < range.to);
+        let keys = puts.iter().map(|record| schema::key(conversation, record.kind, record.number));
+        Ok(Self {
+            id: conversation.into(),
+            expected: *expected,
+            deletes: ranges.map(|range| schema::keys_of(conversation, range)).collect::<Result<_, _>>()?,
+            puts: keys.zip(values).collect(),
+            row: Row { revision: expected.saturating_add(1), about: *about },
+        })
+    }
+
+    /// Writes it, if the conversation has the revision that it expects.
+    fn carry_out(self, transaction: &Asking, has: u64) -> Result<(), StoreError> {
+        if has != self.expected {
+            return Err(StoreError::conflict(has));
+        }
+        for range in self.deletes {
+            transaction.ask(RECORDS, |store| store.delete(range))?;
+        }
+        for (key, value) in &self.puts {
+            transaction.ask(RECORDS, |store| store.put(value, Some(key)))?;
+        }
+        transaction.ask(CONVERSATIONS, |store| store.put(&self.row.to_value(), Some(&self.id)))?;
+        Ok(())
     }
 }
 

@@ -3,7 +3,12 @@
 // wasm-bindgen expands to the unsafe calls that a WebAssembly import takes; nothing here is unsafe by hand.
 #![allow(unsafe_code)]
 
-use idb::{Error as Thrown, ObjectStore};
+use std::cell::Cell;
+use std::ops::Deref;
+use std::rc::Rc;
+
+use idb::request::GetStoreRequest;
+use idb::{Error as Thrown, ObjectStore, Request as _};
 use js_sys::{Array, Object, Reflect};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -33,7 +38,7 @@ pub(super) enum Mode {
 /// A transaction; dropped before it is finished, it is aborted.
 #[derive(Debug)]
 pub(super) struct Transaction {
-    inner: IdbTransaction,
+    asking: Asking,
     ended: Settling,
     guard: Guard,
     is_over: bool,
@@ -51,39 +56,34 @@ impl Transaction {
             Mode::Write => "readwrite",
         };
         let connected: &Connected = database.unchecked_ref();
-        let inner = connected.transaction(&names, mode, &durability).map_err(|thrown| errors::of_exception(&thrown))?;
+        let inner = connected.transaction(&names, mode, &durability).map_err(|thrown| errors::of_beginning(&thrown))?;
         let ended = Settling::new();
         inner.set_oncomplete(Some(&ended.settle));
         inner.set_onabort(Some(&ended.settle));
-        Ok(Self { inner, ended, guard: options.guard.clone(), is_over: false })
+        Ok(Self { asking: Asking(inner), ended, guard: options.guard.clone(), is_over: false })
     }
 
-    /// Makes a request of one of its object stores. Its [`result`] is there when the transaction is finished, or when it was
-    /// waited for.
-    pub fn ask<R: Into<IdbRequest>>(
+    /// Goes on when one of its requests has been answered, or is aborted if that fails. Returns what it came to, once
+    /// [finished](Self::finish); hold on to it until then.
+    ///
+    /// It goes on within the event itself. A transaction that has nothing to do ends, so it must not depend on when
+    /// somebody polls the future that waits for it.
+    pub fn then(
         &self,
-        store: &str,
-        request: impl FnOnce(&ObjectStore) -> Result<R, Thrown>,
-    ) -> Result<IdbRequest, StoreError> {
-        let asked = match self.inner.object_store(store) {
-            Ok(store) => request(&ObjectStore::from(store)).map_err(errors::refused),
-            Err(thrown) => Err(errors::of_exception(&thrown)),
-        };
-        // Of one that has just been aborted nothing can be asked; why it was is the better answer.
-        let why = |error| self.inner.error().map_or(error, |exception| errors::of_exception(&exception));
-        asked.map(Into::into).map_err(why)
-    }
-
-    /// Waits for one of its requests.
-    pub async fn wait(&self, request: &IdbRequest) -> Result<JsValue, StoreError> {
-        if request.ready_state() == web_sys::IdbRequestReadyState::Pending {
-            let answered = Settling::new();
-            request.set_onsuccess(Some(&answered.settle));
-            request.set_onerror(Some(&answered.settle));
-            settled(answered.promise, &self.guard).await;
-        }
-        // Its requests fail when a transaction is aborted, for whatever reason.
-        result(request).map_err(|error| if error.class == StoreErrorClass::Lost { self.failure() } else { error })
+        request: &IdbRequest,
+        go_on: impl FnOnce(&Asking) -> Result<(), StoreError> + 'static,
+    ) -> Continuation {
+        let mut request = GetStoreRequest::from(request.clone());
+        let outcome: Rc<Cell<_>> = Rc::default();
+        let (of_event, asking) = (Rc::clone(&outcome), self.asking.clone());
+        request.on_success(move |_| {
+            let went_on = go_on(&asking);
+            if went_on.is_err() {
+                asking.abort();
+            }
+            of_event.set(Some(went_on));
+        });
+        Continuation { _request: request, outcome }
     }
 
     /// Waits until everything is written (or read). There is nothing to ask for after that.
@@ -95,21 +95,68 @@ impl Transaction {
         }
         Err(self.failure())
     }
+}
 
-    fn failure(&self) -> StoreError {
-        match self.inner.error() {
-            Some(exception) => errors::of_exception(&exception),
-            None => StoreError::new(StoreErrorClass::Failed, "the transaction was aborted"),
-        }
+impl Deref for Transaction {
+    type Target = Asking;
+
+    fn deref(&self) -> &Asking {
+        &self.asking
     }
 }
 
 impl Drop for Transaction {
     fn drop(&mut self) {
         if !self.is_over {
-            // Refused when it has just ended by itself.
-            let _ = self.inner.abort();
+            self.asking.abort();
         }
+    }
+}
+
+/// The part of a transaction that takes requests.
+#[derive(Debug, Clone)]
+pub(super) struct Asking(IdbTransaction);
+
+impl Asking {
+    /// Makes a request of one of its object stores. Its [`result`] is there when the transaction is finished, or when it was
+    /// answered before.
+    pub fn ask<R: Into<IdbRequest>>(
+        &self,
+        store: &str,
+        request: impl FnOnce(&ObjectStore) -> Result<R, Thrown>,
+    ) -> Result<IdbRequest, StoreError> {
+        let asked = match self.0.object_store(store) {
+            Ok(store) => request(&ObjectStore::from(store)).map_err(errors::refused),
+            Err(thrown) => Err(errors::of_exception(&thrown)),
+        };
+        // Of one that has just been aborted nothing can be asked; why it was is the better answer.
+        let why = |error| self.0.error().map_or(error, |exception| errors::of_exception(&exception));
+        asked.map(Into::into).map_err(why)
+    }
+
+    fn abort(&self) {
+        // Refused when it has just ended by itself.
+        let _ = self.0.abort();
+    }
+
+    fn failure(&self) -> StoreError {
+        match self.0.error() {
+            Some(exception) => errors::of_exception(&exception),
+            None => StoreError::new(StoreErrorClass::Failed, "the transaction was aborted"),
+        }
+    }
+}
+
+/// What goes on with a transaction when one of its requests has been answered.
+pub(super) struct Continuation {
+    _request: GetStoreRequest,
+    outcome: Rc<Cell<Option<Result<(), StoreError>>>>,
+}
+
+impl Continuation {
+    /// What it came to, if it did.
+    pub fn outcome(self) -> Option<Result<(), StoreError>> {
+        self.outcome.take()
     }
 }
 
