@@ -8,8 +8,8 @@
 #![allow(unsafe_code)]
 
 use js_sys::{Function, Promise};
-use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 use super::options::Guard;
@@ -35,7 +35,8 @@ impl Settling {
         let mut settle = None;
         let promise = Promise::new(&mut |resolve, _| settle = Some(resolve));
         // A promise calls its executor at once.
-        let settle = settle.unwrap_or_default();
+        // (The default of a function would be made by `new Function`, which pages forbid.)
+        let settle = settle.unwrap_or_else(|| JsValue::UNDEFINED.unchecked_into());
         Self { promise, settle }
     }
 
