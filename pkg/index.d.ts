@@ -15,6 +15,7 @@
  */
 
 import type { Instance, ProgressEvent, Providers, Signal } from "./providers/index.js";
+import type { StoreClass } from "./stores.js";
 
 export type {
   ProgressEvent,
@@ -26,6 +27,7 @@ export type {
   Providers,
   Purpose,
 } from "./providers/index.js";
+export * from "./stores.js";
 
 /** Message formats this version reads and writes. Detected when not given. */
 export type Format = "openai-chat";
@@ -498,8 +500,16 @@ export interface ProviderDetails {
   readonly retryAfterMs?: number;
 }
 
+/** Details of a store's failure. */
+export interface StoreDetails {
+  /** For `store_conflict`: the revision that the conversation has. */
+  readonly revision?: number;
+}
+
 /** Every error code, with the details that come with it. Codes are never renamed. */
-export interface ErrorDetails extends Record<`provider_${ProviderClass}`, ProviderDetails> {
+export interface ErrorDetails
+  extends Record<`provider_${ProviderClass}`, ProviderDetails>,
+    Record<`store_${StoreClass}`, StoreDetails> {
   not_initialised: Record<string, never>;
   invalid_input: { readonly index?: number; readonly field?: string };
   invalid_option: { readonly option: string };

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { Instance, use } from "./instance.js";
 import { lazily } from "./lazy.js";
+import { operateOnceLoaded } from "./store-indexed-db.js";
 import * as glue from "./wasm/epitome.js";
 
 const load = () => new WebAssembly.Module(readFileSync(new URL("./wasm/epitome_bg.wasm", import.meta.url)));
@@ -11,6 +12,10 @@ use(new Instance(glue, "epitome_bg.wasm", load), { unlessThereIsOne: true });
 /** Nothing to do here; browsers need it. */
 export async function init() {}
 
-export const compact = lazily(() => import("./session.node.js"));
+const session = () => import("./session.node.js");
+
+export const compact = lazily(session);
+operateOnceLoaded(session);
 
 export * from "./shell.js";
+export * from "./stores.js";

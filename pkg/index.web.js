@@ -3,6 +3,7 @@
 import { Instance, use } from "./instance.js";
 import { lazily } from "./lazy.js";
 import { initOf } from "./load.web.js";
+import { operateOnceLoaded } from "./store-indexed-db.js";
 import * as glue from "./wasm/epitome.js";
 
 const instance = new Instance(glue, "epitome_bg.wasm");
@@ -15,6 +16,10 @@ export const init = initOf(
   () => {},
 );
 
-export const compact = lazily(() => import("./session.web.js"));
+const session = () => import("./session.web.js");
+
+export const compact = lazily(session);
+operateOnceLoaded(session);
 
 export * from "./shell.js";
+export * from "./stores.js";

@@ -3,6 +3,7 @@
 
 import { Instance, use } from "./instance.js";
 import { lazily } from "./lazy.js";
+import { operateOnceLoaded } from "./store-indexed-db.js";
 import * as glue from "./wasm/epitome.js";
 import module from "./wasm/epitome_bg.wasm";
 
@@ -11,6 +12,10 @@ use(new Instance(glue, "epitome_bg.wasm", () => module), { unlessThereIsOne: tru
 /** Nothing to do here; browsers need it. */
 export async function init() {}
 
-export const compact = lazily(() => import("./session.workerd.js"));
+const session = () => import("./session.workerd.js");
+
+export const compact = lazily(session);
+operateOnceLoaded(session);
 
 export * from "./shell.js";
+export * from "./stores.js";

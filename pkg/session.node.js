@@ -2,10 +2,13 @@
 
 import { compactOn } from "./compact.js";
 import { instance } from "./session-instance.node.js";
+import { operateOn } from "./store-operations.js";
 
 /** Nothing to do here; browsers need it. */
 export async function init() {}
 
 export const compact = compactOn(instance);
+operateOn(instance, init);
 
 export * from "./shell.js";
+export * from "./stores.js";

@@ -3,6 +3,7 @@
 import { compactOn } from "./compact.js";
 import { Instance, use } from "./instance.js";
 import { initOf } from "./load.web.js";
+import { operateOn } from "./store-operations.js";
 import * as glue from "./wasm/session.js";
 
 const instance = new Instance(glue, "session_bg.wasm");
@@ -17,5 +18,7 @@ export const init = initOf(
 );
 
 export const compact = compactOn(instance);
+operateOn(instance, init);
 
 export * from "./shell.js";
+export * from "./stores.js";

@@ -2,6 +2,7 @@
 
 import { compactOn } from "./compact.js";
 import { Instance, use } from "./instance.js";
+import { operateOn } from "./store-operations.js";
 import * as glue from "./wasm/session.js";
 import module from "./wasm/session_bg.wasm";
 
@@ -12,5 +13,7 @@ use(instance);
 export async function init() {}
 
 export const compact = compactOn(instance);
+operateOn(instance, init);
 
 export * from "./shell.js";
+export * from "./stores.js";

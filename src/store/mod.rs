@@ -7,6 +7,8 @@
 //!
 //! Every adapter passes the same tests, `store::contract` (feature `store-contract`).
 
+#[cfg(all(target_family = "wasm", feature = "session"))]
+pub(crate) mod callback;
 #[cfg(any(test, feature = "store-contract"))]
 pub mod contract;
 #[cfg(not(target_family = "wasm"))]

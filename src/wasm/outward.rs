@@ -103,6 +103,9 @@ struct Details<'a> {
     #[cfg(feature = "session")]
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
+    #[cfg(feature = "session")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     required: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,6 +142,8 @@ fn details(error: &Error) -> Details<'_> {
         Error::CannotUndo { index, .. } => Details { index: *index, ..none },
         #[cfg(feature = "session")]
         Error::Provider(error) => Details { limit: error.limit, retry_after_ms: error.retry_after_ms, ..none },
+        #[cfg(feature = "session")]
+        Error::Store(error) => Details { revision: error.revision, ..none },
         // The last two come from models, which only the module `session` asks.
         _ => none,
     }

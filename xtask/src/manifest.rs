@@ -16,7 +16,8 @@ pub struct Manifest {
     pub wasm_opt: WasmOpt,
     /// The oldest release of each runtime that can run the package.
     pub runtimes: BTreeMap<String, String>,
-    pub trap_package: TrapPackage,
+    pub trap_package: TestPackage,
+    pub contract_package: TestPackage,
     pub demo: Demo,
     #[serde(rename = "suite")]
     pub suites: Vec<Suite>,
@@ -47,7 +48,7 @@ pub struct WasmOpt {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TrapPackage {
+pub struct TestPackage {
     pub features: Vec<String>,
     pub out: PathBuf,
 }
@@ -99,6 +100,7 @@ pub enum Kind {
 pub enum Need {
     Package,
     TrapPackage,
+    ContractPackage,
     Page,
     Chromium,
     Firefox,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::browsers::{self, Browser};
 use crate::counts::Counts;
-use crate::manifest::{Kind, Manifest, Need, Suite};
+use crate::manifest::{Kind, Manifest, Need, Suite, TestPackage};
 use crate::process::{self, Call, call, npm_bin};
 use crate::{build, demo, install, serve};
 
@@ -155,7 +155,8 @@ fn prepare(manifest: &Manifest, suite: &Suite, options: &Options) -> Result<Prep
     for need in &suite.needs {
         match need {
             Need::Package => ensure_package(manifest)?,
-            Need::TrapPackage => ensure_trap_package(manifest)?,
+            Need::TrapPackage => ensure_test_package(manifest, &manifest.trap_package)?,
+            Need::ContractPackage => ensure_test_package(manifest, &manifest.contract_package)?,
             Need::Page => {
                 demo::build_page(manifest)?;
                 let port = serve::in_background(&manifest.demo.page_out)?;
@@ -178,10 +179,10 @@ fn ensure_package(manifest: &Manifest) -> Result<()> {
     ensure_fresh(manifest, Path::new("pkg"), &build::Options::default())
 }
 
-fn ensure_trap_package(manifest: &Manifest) -> Result<()> {
-    let package = &manifest.trap_package;
-    let options = build::Options { features: package.features.clone(), out: Some(package.out.clone()), dev: false };
-    ensure_fresh(manifest, &package.out, &options)
+fn ensure_test_package(manifest: &Manifest, package: &TestPackage) -> Result<()> {
+    let TestPackage { features, out } = package;
+    let options = build::Options { features: features.clone(), out: Some(out.clone()), dev: false };
+    ensure_fresh(manifest, out, &options)
 }
 
 fn ensure_fresh(manifest: &Manifest, package: &Path, options: &build::Options) -> Result<()> {

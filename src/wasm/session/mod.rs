@@ -4,4 +4,5 @@ mod compact;
 mod events;
 pub(crate) mod host;
 mod models;
+pub(crate) mod stores;
 mod tasks;
