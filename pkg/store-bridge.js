@@ -6,7 +6,7 @@ import { isCount, KINDS, storeError, storeErrorOf } from "./store-errors.js";
 import { indexedDbOptionsOf } from "./store-indexed-db.js";
 
 /** @import { EpitomeError } from "./errors.js" */
-/** @import { ListedConversation, Store, StoreCallOptions, StoreRange, StoreRecord } from "./stores.js" */
+/** @import { IndexedDbOptions, ListedConversation, Store, StoreCallOptions, StoreRange, StoreRecord } from "./stores.js" */
 /** @import { SessionInstance } from "./task.js" */
 
 /** Longest that a store may take for an answer, ms. */
@@ -47,9 +47,53 @@ export function storeOn(instance, store, { patienceMs = PATIENCE } = {}) {
  */
 function registered(instance, store, patienceMs) {
   const options = indexedDbOptionsOf(store);
-  if (options !== undefined) throw storeError("unavailable", "this build has no IndexedDB adapter yet");
+  if (options !== undefined) return databaseOn(instance, options);
   const bridge = new Bridge(instance, /** @type {Store} */ (store), patienceMs);
   return instance.call((glue) => glue.store_of_host(bridge));
+}
+
+/**
+ * @param {SessionInstance} instance
+ * @param {IndexedDbOptions} options
+ */
+function databaseOn(instance, { name, durability, persist, codec }) {
+  if (globalThis.indexedDB === undefined) {
+    throw storeError(
+      "unavailable",
+      "there is no IndexedDB here; in Node.js use `epitome/stores/node-fs`, in Workers `epitome/stores/durable-object`",
+    );
+  }
+  const chosen = {
+    name,
+    relaxed: durability === "relaxed",
+    persist: persist === true,
+    encode: codec && ((/** @type {string} */ text) => codec.encode(text)),
+    decode: codec && ((/** @type {string | Uint8Array} */ stored) => codec.decode(stored)),
+    guarded: (/** @type {Promise<unknown>} */ promise) => guarded(instance, promise),
+  };
+  return instance.call((glue) => glue.store_indexed_db(chosen));
+}
+
+/**
+ * A promise that settles as this one does, and never once the instance is gone.
+ *
+ * @param {SessionInstance} instance
+ * @param {Promise<unknown>} promise
+ */
+function guarded(instance, promise) {
+  return new Promise((resolve, reject) => {
+    let isLost = false;
+    const waiting = { lost: () => (isLost = true) };
+    const settle = (/** @type {() => void} */ how) => {
+      instance.waiting.delete(waiting);
+      if (!isLost) how();
+    };
+    instance.waiting.add(waiting);
+    promise.then(
+      (value) => settle(() => resolve(value)),
+      (error) => settle(() => reject(error)),
+    );
+  });
 }
 
 /**

@@ -12,6 +12,7 @@ import { checkName, checkSignal, closed, pageOf } from "./store-errors.js";
  * @typedef {object} Operations
  * @property {(store: object, page: { after?: string | undefined, limit: number }, signal: AbortSignal | undefined) => Promise<ListedConversation[]>} list
  * @property {(store: object, conversation: string, signal: AbortSignal | undefined) => Promise<void>} remove
+ * @property {(store: object, signal: AbortSignal | undefined) => Promise<boolean>} persisted
  * @property {(store: object) => Promise<void>} close
  */
 
@@ -100,6 +101,11 @@ class IndexedDbStore {
   async delete(conversation, { signal } = {}) {
     checkName("conversation", conversation);
     await (await this.open(signal)).remove(this, conversation, signal);
+  }
+
+  /** @param {StoreCallOptions} [options] */
+  async persisted({ signal } = {}) {
+    return (await this.open(signal)).persisted(this, signal);
   }
 
   async close() {

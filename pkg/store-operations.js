@@ -43,6 +43,7 @@ function operationsOn(instance, init) {
       ask(store, signal, (glue, number, host) => glue.store_list(number, after, limit, host)),
     remove: (store, conversation, signal) =>
       ask(store, signal, (glue, number, host) => glue.store_delete(number, conversation, host)),
+    persisted: (store, signal) => ask(store, signal, (glue, number, host) => glue.store_persisted(number, host)),
     close: (store) => ask(store, undefined, (glue, number, host) => glue.store_close(number, host)),
   };
 }

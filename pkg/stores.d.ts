@@ -192,7 +192,18 @@ export interface ReadyStore extends StoreOfHost {
 }
 
 /** A store in the browser's own database, which sessions use without a way through the host. */
-export interface IndexedDbStore extends StoreOfHost {}
+export interface IndexedDbStore extends StoreOfHost {
+  /**
+   * Whether the browser keeps what is stored for this site until the user deletes it, instead of making room with it when
+   * it needs some. With `persist: true` this is the answer to the request; the browser may ask the user first.
+   *
+   * @example
+   * ```ts
+   * if (!(await store.persisted())) suggestExport();
+   * ```
+   */
+  persisted(options?: StoreCallOptions): Promise<boolean>;
+}
 
 /** How an {@link indexedDb} keeps conversations. */
 export interface IndexedDbOptions {
