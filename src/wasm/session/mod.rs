@@ -1,6 +1,8 @@
 //! What only the module `epitome/session` has: calls that wait for somebody.
 
 mod compact;
+#[cfg(feature = "store-contract")]
+mod contract;
 mod events;
 pub(crate) mod host;
 mod models;

@@ -169,7 +169,7 @@ pub fn store_persisted(number: u32, host: Host) -> u32 {
     tasks::begin(host, Box::pin(work))
 }
 
-fn on_store(
+pub(super) fn on_store(
     number: u32,
     host: Host,
     work: impl AsyncFnOnce(Rc<dyn Store>) -> Result<JsValue, Failure> + 'static,
@@ -183,7 +183,7 @@ fn on_store(
     )
 }
 
-pub(super) fn failed(error: StoreError) -> Failure {
+fn failed(error: StoreError) -> Failure {
     Failure::Core(Box::new(Error::Store(error)))
 }
 
