@@ -28,6 +28,7 @@ const KNOWN = {
   QuotaExceededError: "quota",
   ENOSPC: "quota",
   EDQUOT: "quota",
+  EFBIG: "quota",
   SecurityError: "unavailable",
   EACCES: "unavailable",
   EPERM: "unavailable",
@@ -108,8 +109,8 @@ export function checkSignal(signal) {
  */
 export function pageOf({ after, limit = 100, signal } = {}, options = {}) {
   if (after !== undefined) checkName("after", after);
-  if (!(isCount(limit) && limit > 0)) {
-    throw invalidOption("limit", `must be a whole number above 0, but is ${describe(limit)}`);
+  if (!isCount(limit)) {
+    throw invalidOption("limit", `must be a whole number, but is ${describe(limit)}`);
   }
   return { after, limit, signal: signal ?? options.signal };
 }

@@ -1,7 +1,9 @@
 // A store that is gone with the page or process.
 
-import { checkName, checkSignal, closed, KINDS, pageOf } from "./store-errors.js";
+import { checkName, checkSignal, closed, pageOf } from "./store-errors.js";
+import { byKind } from "./store-numbered.js";
 
+/** @import { Numbered } from "./store-numbered.js" */
 /** @import { About, ListPage, StoreBatch, StoreCallOptions, StoreKind, StoreRange } from "./stores.js" */
 
 /** @returns {MemoryStore} */
@@ -20,8 +22,11 @@ class MemoryStore {
    */
   async load(conversation, ranges, options) {
     const kept = this.open(options).get(conversation);
-    const records = ranges.flatMap(({ kind, from, to }) => kept?.kinds[kind].within(kind, from, to) ?? []);
-    return { revision: kept?.revision ?? 0, records };
+    if (kept === undefined) return { revision: 0, records: [] };
+    const records = ranges.flatMap(({ kind, from, to }) => {
+      return kept.kinds[kind].within(from, to).map(([number, text]) => ({ kind, number, text }));
+    });
+    return { revision: kept.revision, records };
   }
 
   /**
@@ -83,57 +88,6 @@ class Kept {
   revision = 0;
   /** @type {About} */
   about = { createdMs: 0, updatedMs: 0, entries: 0 };
-  /** @type {Record<StoreKind, Numbered>} */
-  kinds = /** @type {any} */ (Object.fromEntries(KINDS.map((kind) => [kind, new Numbered()])));
-}
-
-/** Texts by number, in order. */
-class Numbered {
-  /** @type {number[]} */
-  numbers = [];
-  /** @type {Map<number, string>} */
-  texts = new Map();
-
-  /**
-   * @param {StoreKind} kind
-   * @param {number} from
-   * @param {number} to
-   */
-  within(kind, from, to) {
-    const numbers = this.numbers.slice(this.place(from), this.place(to));
-    return numbers.map((number) => ({ kind, number, text: /** @type {string} */ (this.texts.get(number)) }));
-  }
-
-  /**
-   * @param {number} number
-   * @param {string} text
-   */
-  put(number, text) {
-    if (!this.texts.has(number)) this.numbers.splice(this.place(number), 0, number);
-    this.texts.set(number, text);
-  }
-
-  /**
-   * @param {number} from
-   * @param {number} to
-   */
-  delete(from, to) {
-    const [first, end] = [this.place(from), this.place(to)];
-    for (const number of this.numbers.splice(first, Math.max(0, end - first))) this.texts.delete(number);
-  }
-
-  /**
-   * Where the first number is that is not below this one.
-   *
-   * @param {number} number
-   */
-  place(number) {
-    let [low, high] = [0, this.numbers.length];
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (/** @type {number} */ (this.numbers[middle]) < number) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
+  /** @type {Record<StoreKind, Numbered<string>>} */
+  kinds = byKind();
 }

@@ -27,7 +27,10 @@ const PART = 600_000;
 /** @param {DurableObjectStorage} storage */
 export function durableObject(storage) {
   if (typeof storage?.transactionSync !== "function") {
-    throw invalidOption("storage", `must be the storage of a Durable Object (\`ctx.storage\`), but is ${describe(storage)}`);
+    throw invalidOption(
+      "storage",
+      `must be the storage of a Durable Object (\`ctx.storage\`), but is ${describe(storage)}`,
+    );
   }
   return new DurableObjectStore(storage);
 }
@@ -276,7 +279,8 @@ function classified(error, call) {
   if (/SQLITE_FULL|SQLITE_TOOBIG|exceeded allowed storage/i.test(message)) {
     return storeError("quota", `${call}: ${message}`, { cause: error });
   }
-  if (/SQLITE_(?:CORRUPT|NOTADB)/.test(message)) return storeError("corrupted", `${call}: ${message}`, { cause: error });
+  if (/SQLITE_(?:CORRUPT|NOTADB)/.test(message))
+    return storeError("corrupted", `${call}: ${message}`, { cause: error });
   if (/SQL is not enabled/.test(message)) return withoutSqlite(error);
   return storeErrorOf(error, { call, writes: false });
 }
