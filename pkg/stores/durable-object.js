@@ -210,7 +210,7 @@ class DurableObjectStore {
     const records = [];
     for (const { number, part, text } of this.rows(select, id, KINDS.indexOf(kind), from, to)) {
       const last = records.at(-1);
-      if (part > 0 && last?.number === number) last.text += text;
+      if (part > 0 && last !== undefined) last.text += text;
       else records.push({ kind, number, text });
     }
     return records;
