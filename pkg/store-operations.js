@@ -5,6 +5,7 @@ import { operateThrough } from "./store-indexed-db.js";
 import { run } from "./task.js";
 
 /** @import { Operations } from "./store-indexed-db.js" */
+/** @import { ListedConversation } from "./stores.js" */
 /** @import { SessionInstance, Task } from "./task.js" */
 
 /** No call of a store takes longer, ms: blocked databases and patience with hosts included. */
@@ -39,11 +40,22 @@ function operationsOn(instance, init) {
     });
   };
   return {
-    list: (store, { after, limit }, signal) =>
-      ask(store, signal, (glue, number, host) => glue.store_list(number, after, limit, host)),
+    list: async (store, { after, limit }, signal) =>
+      listedOf(await ask(store, signal, (glue, number, host) => glue.store_list(number, after, limit, host))),
     remove: (store, conversation, signal) =>
       ask(store, signal, (glue, number, host) => glue.store_delete(number, conversation, host)),
     persisted: (store, signal) => ask(store, signal, (glue, number, host) => glue.store_persisted(number, host)),
     close: (store) => ask(store, undefined, (glue, number, host) => glue.store_close(number, host)),
   };
+}
+
+/**
+ * @param {readonly any[]} flat five items for each conversation
+ * @returns {ListedConversation[]}
+ */
+function listedOf(flat) {
+  return Array.from({ length: flat.length / 5 }, (_, at) => {
+    const [conversation, revision, createdMs, updatedMs, entries] = flat.slice(at * 5, at * 5 + 5);
+    return { conversation, revision, about: { createdMs, updatedMs, entries } };
+  });
 }

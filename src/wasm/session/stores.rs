@@ -6,16 +6,15 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use js_sys::{Function, Promise};
-use serde::Serialize;
+use js_sys::{Array, Function, Promise};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::error::Error;
 use crate::store::callback::{Bridge, HostStore};
 use crate::store::indexed_db::{Codec, Durability, Guard, IndexedDb, IndexedDbOptions};
-use crate::store::{About, Listed, Page, Store, StoreError};
-use crate::wasm::outward::{Failure, out};
+use crate::store::{Listed, Page, Store, StoreError};
+use crate::wasm::outward::Failure;
 use crate::wasm::session::host::Host;
 use crate::wasm::session::tasks;
 
@@ -126,13 +125,14 @@ pub fn store_count() -> usize {
     STORES.with_borrow(|stores| stores.all.len())
 }
 
-/// Begins to list conversations; returns the number of the task, whose result is the page.
+/// Begins to list conversations; returns the number of the task, whose result has name, revision, beginning, last time
+/// and number of messages of every conversation in turn.
 #[wasm_bindgen]
 #[must_use]
 pub fn store_list(number: u32, after: Option<String>, limit: usize, host: Host) -> u32 {
     on_store(number, host, async move |store| {
         let listed = store.list(&Page { after, limit }).await.map_err(failed)?;
-        out(&listed.iter().map(Line::from).collect::<Vec<_>>())
+        Ok(listed.iter().flat_map(line).collect::<Array>().into())
     })
 }
 
@@ -169,6 +169,14 @@ pub fn store_persisted(number: u32, host: Host) -> u32 {
     tasks::begin(host, Box::pin(work))
 }
 
+#[expect(clippy::cast_precision_loss, reason = "nothing here is above 2^53")]
+fn line(Listed { conversation, revision, about }: &Listed) -> [JsValue; 5] {
+    let [revision, entries] = [*revision as f64, about.entries as f64];
+    let numbers = [revision, about.created_ms, about.updated_ms, entries].map(JsValue::from);
+    let [revision, created, updated, entries] = numbers;
+    [conversation.into(), revision, created, updated, entries]
+}
+
 pub(super) fn on_store(
     number: u32,
     host: Host,
@@ -185,18 +193,4 @@ pub(super) fn on_store(
 
 fn failed(error: StoreError) -> Failure {
     Failure::Core(Box::new(Error::Store(error)))
-}
-
-/// One conversation of a page.
-#[derive(Serialize)]
-struct Line<'l> {
-    conversation: &'l str,
-    revision: u64,
-    about: &'l About,
-}
-
-impl<'l> From<&'l Listed> for Line<'l> {
-    fn from(Listed { conversation, revision, about }: &'l Listed) -> Self {
-        Self { conversation, revision: *revision, about }
-    }
 }
