@@ -9,15 +9,10 @@
 
 #[cfg(all(target_family = "wasm", feature = "session"))]
 pub(crate) mod callback;
-#[cfg(all(target_family = "wasm", feature = "session"))]
-pub(crate) mod callback;
 #[cfg(any(test, feature = "store-contract"))]
 pub mod contract;
 #[cfg(not(target_family = "wasm"))]
 mod file;
-#[cfg(all(target_family = "wasm", feature = "session"))]
-pub mod indexed_db;
-mod memory;
 #[cfg(all(target_family = "wasm", feature = "session"))]
 pub mod indexed_db;
 mod memory;
