@@ -20,7 +20,12 @@ export async function glance(handle) {
     return { conversation: file.conversation, revision: last.revision, about: last.about };
   }
   const standing = new Standing();
-  await standing.readOn(handle);
+  try {
+    await standing.readOn(handle);
+  } catch (error) {
+    // One that is damaged is told of as far as it can be read; opening it says what is wrong.
+    if (/** @type {any} */ (error).code !== "store_corrupted") throw error;
+  }
   const { conversation, revision, about } = standing;
   return conversation === undefined || revision === 0 ? undefined : { conversation, revision, about };
 }

@@ -92,7 +92,7 @@ export function parsed(bytes, offset) {
  * @param {Buffer} bytes
  * @param {number} offset
  */
-export function parsedJson(bytes, offset) {
+function parsedJson(bytes, offset) {
   try {
     return JSON.parse(bytes.toString("utf8"));
   } catch {
@@ -118,7 +118,9 @@ function fileOf({ conversation, major, minor }, sum, offset) {
  * @returns {BatchLine}
  */
 function batchOf({ expected, revision, stamp, at, about, deletes, puts }, texts, offset) {
-  const { createdMs, updatedMs, entries } = Object(about);
+  const { entries } = Object(about);
+  // What is no number (`NaN`) is `null` in JSON.
+  const [createdMs, updatedMs] = [about?.createdMs ?? 0, about?.updatedMs ?? 0];
   const isSound =
     [expected, revision, entries].every(isCount) &&
     revision > expected &&

@@ -1,7 +1,7 @@
 // What has been read of the file of a conversation, and how it is read on.
 
 import { storeError } from "./store-errors.js";
-import { MAJOR, parsed, parsedJson, SUM } from "./store-file-lines.js";
+import { MAJOR, parsed, SUM } from "./store-file-lines.js";
 import { byKind } from "./store-numbered.js";
 
 /** @import { FileHandle } from "node:fs/promises" */
@@ -228,8 +228,23 @@ const endOf = (slots, index) =>
  */
 export function recordsOf(found, texts) {
   return found.map(({ kind, number, slot }, index) => {
-    const text = parsedJson(/** @type {Buffer} */ (texts[index]), slot.offset);
-    if (typeof text !== "string") throw storeError("corrupted", `the record ${kind} ${number} is not a text`);
+    const text = textOf(/** @type {Buffer} */ (texts[index]), slot);
+    if (text === undefined) throw storeError("corrupted", `the record ${kind} ${number} is not a text`);
     return { kind, number, text };
   });
+}
+
+/**
+ * @param {Buffer} bytes
+ * @param {Slot} slot
+ * @returns {string | undefined}
+ */
+function textOf(bytes, { length }) {
+  if (bytes.length !== length) return undefined;
+  try {
+    const text = JSON.parse(bytes.toString("utf8"));
+    return typeof text === "string" ? text : undefined;
+  } catch {
+    return undefined;
+  }
 }

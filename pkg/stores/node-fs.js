@@ -55,7 +55,7 @@ class NodeFsStore {
       for (const name of await this.names()) {
         if (listed.length >= limit) break;
         const line = name > first ? await this.told(join(this.folder, name)) : undefined;
-        if (line !== undefined) listed.push(line);
+        if (line !== undefined && name === `${keyOf(line.conversation)}.log`) listed.push(line);
       }
       return listed;
     });
