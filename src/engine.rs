@@ -368,7 +368,7 @@ fn parse(messages: Value<'_>, format: Option<Format>) -> Boxed<(Format, Vec<Mess
 
 /// Tokens of what is sent beside the messages: a system prompt as a message, tools as their JSON. Providers render tool
 /// schemas more compactly than JSON, so this errs on the safe side.
-fn overhead(system: Option<&Value<'_>>, tools: Option<&Value<'_>>, counter: &dyn TokenCounter) -> u64 {
+pub(crate) fn overhead(system: Option<&Value<'_>>, tools: Option<&Value<'_>>, counter: &dyn TokenCounter) -> u64 {
     let mut text = String::new();
     let mut total = 0;
     for (value, frame) in [(system, crate::tokens::FRAME), (tools, crate::tokens::FRAME * 2)] {

@@ -29,6 +29,8 @@ pub struct Prepared {
     pub compaction: Option<u64>,
     /// The messages of the view before, by entry: what the indices of report and patch mean.
     pub before: Vec<Option<EntryId>>,
+    /// Those of them that the view does not hold as they are, with their indices: what undoing the patch takes.
+    pub originals: Vec<(usize, ViewItem)>,
     /// A compaction is worth its while, and has not been made: see [`Session::prepare_now`].
     pub behind: bool,
 }
@@ -131,6 +133,7 @@ impl<'c> Session<'c> {
         let mut inner = self.inner.borrow_mut();
         let mut prepared = Prepared { behind: true, ..Session::as_it_stands(&inner, &copy)? };
         if let (Some(report), Some(patch)) = (done.report, copy.patch()) {
+            prepared.originals = inner.window.originals(patch);
             (prepared.report, prepared.patch) = (report, patch.clone());
         }
         inner.sent = Some(copy.tokens());
@@ -282,6 +285,7 @@ impl<'c> Session<'c> {
             })
             .await?;
         let Some((id, record, pieces, memory)) = written else { return Ok(None) };
+        let originals = self.inner.borrow().window.originals(patch);
         let before = self.show(&step, pieces, &memory)?;
         let info = info(id, &record, true);
         let inner = self.inner.borrow();
@@ -290,7 +294,7 @@ impl<'c> Session<'c> {
         self.host.event(&SessionEvent::Compaction(info));
         self.host.event(&SessionEvent::Status { status: Status::Idle });
         let patch = patch.clone();
-        Ok(Some(Prepared { items, report, patch, compaction: Some(id), before, behind: false }))
+        Ok(Some(Prepared { items, report, patch, compaction: Some(id), before, originals, behind: false }))
     }
 
     fn record(&self, inner: &Inner<'c>, step: &Step<'c>, report: &Report, compacted: &Compacted) -> StoredCompaction {
@@ -337,7 +341,8 @@ impl<'c> Session<'c> {
         let (report, patch) = conversation.as_it_stands();
         let items = inner.window.view_of(conversation, &|_| false)?;
         let before = inner.window.items.iter().map(Item::entry).collect();
-        Ok(Prepared { items, report, patch, compaction: None, before, behind: false })
+        let originals = inner.window.originals(&patch);
+        Ok(Prepared { items, report, patch, compaction: None, before, originals, behind: false })
     }
 
     // ------------------------------------------------------------------------------------------------------ as it stands

@@ -142,6 +142,14 @@ impl<'c> Session<'c> {
         self.inner.borrow().at.revision
     }
 
+    /// The same as long as no entry says something else under its number: a last message that grew, or another
+    /// conversation of this name.
+    #[must_use]
+    pub fn edition(&self) -> u64 {
+        let head = &self.inner.borrow().at.head;
+        head.created.to_bits() ^ head.rewrites.rotate_left(48)
+    }
+
     /// Somebody else may have written to the conversation: the next call looks.
     pub fn mark_stale(&self) {
         self.stale.set(true);

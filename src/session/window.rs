@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::json::Messages;
 use crate::store::{RecordKind, StoreError};
 use crate::tokens::TokenCounter;
-use crate::transcript::{Change, Edit, Patch};
+use crate::transcript::{Change, Edit, LayoutItem, Patch};
 
 /// Messages, and where each comes from.
 pub(super) struct Window<'c> {
@@ -125,6 +125,25 @@ impl<'c> Window<'c> {
             view.push(ViewItem { entry, is_whole, text });
         }
         Ok(view)
+    }
+
+    /// The messages of this window that a patch over it does not keep as they are, with their indices.
+    pub(super) fn originals(&self, patch: &Patch) -> Vec<(usize, ViewItem)> {
+        let mut is_kept = vec![false; patch.source.messages.min(self.items.len())];
+        for item in &patch.view.layout.0 {
+            if let LayoutItem::Kept(from, to) = item {
+                is_kept.iter_mut().take(*to).skip(*from).for_each(|kept| *kept = true);
+            }
+        }
+        let messages = self.conversation.messages();
+        let mut originals = Vec::new();
+        for (index, item) in self.items.iter().enumerate().take(is_kept.len()) {
+            if is_kept.get(index) == Some(&false) {
+                let text = messages.get(index).unwrap_or_default().to_owned();
+                originals.push((index, ViewItem { entry: item.entry(), is_whole: item.is_whole(), text }));
+            }
+        }
+        originals
     }
 
     /// What a compaction of the first messages of this window made of them: pieces of the new window, pieces as they are
