@@ -234,7 +234,7 @@ function object(option, value) {
 }
 
 /** The host's token counter, so wrapped that it never throws into the core. */
-class Counter {
+export class Counter {
   /** @param {unknown} tokens */
   constructor(tokens) {
     if (tokens !== undefined && tokens !== "heuristic" && typeof tokens !== "function") {

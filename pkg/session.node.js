@@ -2,6 +2,7 @@
 
 import { compactOn } from "./compact.js";
 import { instance } from "./session-instance.node.js";
+import { sessionOn } from "./session-class.js";
 import { operateOn } from "./store-operations.js";
 
 /** Nothing to do here; browsers need it. */
@@ -9,6 +10,8 @@ export async function init() {}
 
 export const compact = compactOn(instance);
 operateOn(instance, init);
+
+export const Session = sessionOn(instance, init);
 
 export * from "./shell.js";
 export * from "./stores.js";

@@ -3,6 +3,7 @@
 import { compactOn } from "./compact.js";
 import { Instance, use } from "./instance.js";
 import { initOf } from "./load.web.js";
+import { sessionOn } from "./session-class.js";
 import { operateOn } from "./store-operations.js";
 import * as glue from "./wasm/session.js";
 
@@ -19,6 +20,8 @@ export const init = initOf(
 
 export const compact = compactOn(instance);
 operateOn(instance, init);
+
+export const Session = sessionOn(instance, init);
 
 export * from "./shell.js";
 export * from "./stores.js";

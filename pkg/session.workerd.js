@@ -2,6 +2,7 @@
 
 import { compactOn } from "./compact.js";
 import { Instance, use } from "./instance.js";
+import { sessionOn } from "./session-class.js";
 import { operateOn } from "./store-operations.js";
 import * as glue from "./wasm/session.js";
 import module from "./wasm/session_bg.wasm";
@@ -14,6 +15,8 @@ export async function init() {}
 
 export const compact = compactOn(instance);
 operateOn(instance, init);
+
+export const Session = sessionOn(instance, init);
 
 export * from "./shell.js";
 export * from "./stores.js";

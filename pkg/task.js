@@ -443,6 +443,6 @@ function replyOf(answer) {
 const disposed = () => failed("option", "the provider has been disposed of");
 
 /** @param {AbortSignal | undefined} signal */
-function aborted(signal) {
+export function aborted(signal) {
   return new EpitomeError("aborted", "aborted", { cause: signal?.reason });
 }

@@ -81,6 +81,12 @@ impl Counter {
         }
     }
 
+    /// Whether the host's function did not give a count, so that no other one is right either.
+    #[cfg(feature = "session")]
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self, Self::Host(host) if host.failed.get())
+    }
+
     /// `invalid_option` if the host's function did not give a count.
     pub(super) fn check(&self) -> Boxed<()> {
         match self {

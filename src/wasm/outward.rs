@@ -35,6 +35,13 @@ impl From<Box<Error>> for Failure {
     }
 }
 
+#[cfg(feature = "session")]
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Core(Box::new(error))
+    }
+}
+
 impl From<WireError> for Failure {
     fn from(error: WireError) -> Self {
         Self::Internal(error.to_string())
@@ -60,8 +67,9 @@ pub(super) struct Slim<'a> {
     recipe: &'a Recipe,
 }
 
+/// A patch without what its report says.
 #[derive(Serialize)]
-struct SlimPatch<'a> {
+pub(super) struct SlimPatch<'a> {
     version: u32,
     format: Format,
     source: &'a SourceMark,
@@ -71,8 +79,13 @@ struct SlimPatch<'a> {
 impl<'a> From<&'a api::Outcome> for Slim<'a> {
     fn from(outcome: &'a api::Outcome) -> Self {
         let api::Outcome { report, patch, recipe } = outcome;
-        let Patch { version, format, source, view, .. } = patch;
-        Self { report, patch: SlimPatch { version: *version, format: *format, source, view }, recipe }
+        Self { report, patch: SlimPatch::from(patch), recipe }
+    }
+}
+
+impl<'a> From<&'a Patch> for SlimPatch<'a> {
+    fn from(Patch { version, format, source, view, .. }: &'a Patch) -> Self {
+        Self { version: *version, format: *format, source, view }
     }
 }
 

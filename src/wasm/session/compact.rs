@@ -6,19 +6,17 @@
 use js_sys::Function;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen_futures::JsFuture;
 
 use crate::CompactOptions;
 use crate::api;
 use crate::options::FitOptions;
-use crate::provider::{Progress, Provider, Providers, Runtime, Sleep};
 use crate::wasm::buffer::Input;
 use crate::wasm::counter::Counter;
 use crate::wasm::exports::given;
 use crate::wasm::outward::{Failure, Slim, out};
-use crate::wasm::session::events::Event;
+use crate::wasm::session::asking::asking;
 use crate::wasm::session::host::Host;
-use crate::wasm::session::models::{self, Record};
+use crate::wasm::session::models::Record;
 use crate::wasm::session::tasks;
 use crate::wasm::{records, wire};
 
@@ -46,57 +44,12 @@ async fn run(input: &[u8], counter: &Counter, host: &Host) -> Result<JsValue, Fa
     let input = api::Input { messages, system: given(system), tools: given(tools) };
 
     let more = Record(&more);
-    let total = more.get("timeoutMs").given().map(Record::number).transpose()?;
-    let runtime = OfHost { host, deadline: total.map_or(f64::INFINITY, |ms| host.now() + ms) };
-    let records = more.get("providers").0.as_array().unwrap_or_default();
-    let list = |name: &str| models::list(host, &runtime, records, more.get(name).0);
-    let [summary, tool_pair, goal] = [list("summary")?, list("toolPair")?, list("goal")?];
-    let redact = |text: &str| host.redact(text);
-    let providers = Providers {
-        summary: summary.as_ref().map(|list| list as &dyn Provider),
-        tool_pair: tool_pair.as_ref().map(|list| list as &dyn Provider),
-        goal: goal.as_ref().map(|list| list as &dyn Provider),
-        redact: more.get("redacts").flag().then_some(&redact),
-    };
-    let options = CompactOptions {
-        fit,
-        providers,
-        instructions: more.get("instructions").given().map(|text| text.text().map(str::to_owned)).transpose()?,
-        fails_with_provider: more.get("throws").flag(),
-        cached_prefix: more.get("cachedPrefix").flag(),
-    };
-    out(&Slim::from(&api::compact(input, &options, counter).await?))
-}
-
-/// The host's clock, timers, chance and interest.
-struct OfHost<'h> {
-    host: &'h Host,
-    deadline: f64,
-}
-
-impl Runtime for OfHost<'_> {
-    fn now_ms(&self) -> f64 {
-        self.host.now()
-    }
-
-    fn random(&self) -> f64 {
-        self.host.random()
-    }
-
-    fn sleep(&self, ms: f64) -> Sleep<'_> {
-        let scope = crate::provider::fetch::Open::new(self.host);
-        Box::pin(async move {
-            let _ = JsFuture::from(scope.sleep(ms)).await;
-        })
-    }
-
-    fn deadline_ms(&self) -> f64 {
-        self.deadline
-    }
-
-    fn progress(&self, event: &Progress<'_>) {
-        if let Ok(event) = out(&Event::from(event)) {
-            self.host.progress(&event);
-        }
-    }
+    let instructions = more.get("instructions").given().map(|text| text.text().map(str::to_owned)).transpose()?;
+    asking(host, more, async |providers| {
+        let fails_with_provider = more.get("throws").flag();
+        let cached_prefix = more.get("cachedPrefix").flag();
+        let options = CompactOptions { fit, providers, instructions, fails_with_provider, cached_prefix };
+        out(&Slim::from(&api::compact(input, &options, counter).await?))
+    })
+    .await
 }
