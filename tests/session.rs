@@ -219,7 +219,8 @@ fn small() -> SessionOptions {
 }
 
 fn with_result(n: usize, size: usize) -> Vec<String> {
-    let text = format!("{} the needle is zebra{n} {}", talk::words(&format!("before{n}"), size), talk::words("after", size));
+    let text =
+        format!("{} the needle is zebra{n} {}", talk::words(&format!("before{n}"), size), talk::words("after", size));
     let [calls, result] = talk::unit(&format!("call_{n}"), &text);
     vec![talk::user(&format!("question {n}")), calls, result, talk::assistant(&format!("answer {n}"))]
 }
@@ -434,4 +435,20 @@ fn nothing_is_left_of_a_conversation_that_was_deleted() {
     let error = block_on(other.append(&talk::messages(&turns(0, 1)))).unwrap_err();
     assert_eq!(error.code(), "store_evicted");
     assert_eq!(shown(&open(4_000, &store)), "[]");
+}
+
+#[test]
+fn a_message_that_is_edited_again_is_stored_with_its_last_edit_alone() {
+    let store = Memory::new();
+    let session = open(3_000, &store);
+    append(&session, &with_result(0, 4_000)[..3]);
+    block_on(session.prepare(Providers::default())).unwrap();
+    append(&session, &[talk::assistant("done"), talk::user(&talk::words("next", 500))]);
+    block_on(session.prepare(Providers::default())).unwrap();
+    let edited = block_on(session.compactions()).unwrap().iter().filter(|made| made.edited.contains(&2)).count();
+    assert!(edited >= 2, "it is edited twice");
+    let file = block_on(session.export()).unwrap();
+    let last = file.lines().rfind(|line| line.contains(r#""kind":"compaction""#)).unwrap();
+    assert_eq!(last.matches(r#""path":["content"]"#).count(), 1, "{last}");
+    assert_eq!(shown(&open(3_000, &store)), shown(&session));
 }

@@ -172,6 +172,9 @@ impl<'c> Window<'c> {
             if let Item::Entry { changes: sets, .. } = &mut item
                 && !changes.is_empty()
             {
+                // What is changed again was changed for nothing.
+                let again = |change: &Change| changes.iter().any(|later| later.path == change.path);
+                sets.retain(|set| !set.iter().all(again));
                 sets.push(changes);
             }
             compacted.push(Piece { item, text, tokens });
