@@ -264,3 +264,6 @@ async fn nudged<T>(future: &mut Stored<'_, T>) -> Option<Result<T, StoreError>> 
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

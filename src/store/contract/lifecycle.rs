@@ -58,30 +58,55 @@ fn is_whole(loaded: &Loaded) -> Verdict {
 }
 
 pub(super) async fn one_moment(store: &dyn Store) -> Verdict {
-    let ranges = [Range::all(RecordKind::Head), Range::all(RecordKind::Entry)];
-    for expected in 0..20 {
-        let next = numbered("c", expected);
-        let reading = || async {
-            let loaded = read(store, "c", &ranges).await?;
-            is_whole(&loaded)
-        };
-        let mut commit = store.commit(&next);
-        // Reads before the commit has begun, while it goes on, and after it.
-        let mut committed = None;
-        for _ in 0..4 {
-            reading().await?;
-            if committed.is_none() {
-                committed = nudged(&mut commit).await;
-            }
-        }
-        let outcome = match committed {
-            Some(outcome) => outcome,
-            None => commit.await,
-        };
-        same("the revision", &outcome.map_err(|error| in_words("a commit", &error))?, &(expected + 1))?;
-        reading().await?;
+    for round in 0..10 {
+        read_within_a_commit(store, 2 * round).await?;
+        commit_within_a_read(store, 2 * round + 1, round % 5).await?;
     }
     Ok(())
+}
+
+const PARTS: [Range; 2] = [
+    Range { kind: RecordKind::Head, from: 0, to: Range::END },
+    Range { kind: RecordKind::Entry, from: 0, to: Range::END },
+];
+
+async fn read_within_a_commit(store: &dyn Store, expected: u64) -> Verdict {
+    let next = numbered("c", expected);
+    let mut commit = store.commit(&next);
+    let mut committed = None;
+    // Before it has begun, while it goes on, and after it.
+    for _ in 0..4 {
+        is_whole(&read(store, "c", &PARTS).await?)?;
+        if committed.is_none() {
+            committed = nudged(&mut commit).await;
+        }
+    }
+    let outcome = match committed {
+        Some(outcome) => outcome,
+        None => commit.await,
+    };
+    same("the revision", &outcome.map_err(|error| in_words("a commit", &error))?, &(expected + 1))?;
+    is_whole(&read(store, "c", &PARTS).await?)
+}
+
+async fn commit_within_a_read(store: &dyn Store, expected: u64, steps: u64) -> Verdict {
+    let mut reading = store.load("c", &PARTS);
+    let mut begun = None;
+    for _ in 0..steps {
+        if begun.is_none() {
+            begun = nudged(&mut reading).await;
+        }
+    }
+    write(store, &numbered("c", expected)).await?;
+    let outcome = match begun {
+        Some(outcome) => outcome,
+        None => reading.await,
+    };
+    let loaded = outcome.map_err(|error| in_words("reading", &error))?;
+    if loaded.revision != expected && loaded.revision != expected + 1 {
+        return Err(format!("a read beside a commit that expects {expected} gives revision {}", loaded.revision));
+    }
+    is_whole(&loaded)
 }
 
 pub(super) async fn two_at_once(store: &dyn Store) -> Verdict {
