@@ -41,6 +41,16 @@ export function storeOn(instance, store, { patienceMs = PATIENCE } = {}) {
 }
 
 /**
+ * Whether there is anything of a store on an instance.
+ *
+ * @param {SessionInstance} instance
+ * @param {object} store
+ */
+export function isOn(instance, store) {
+  return known.get(instance.ready())?.has(store) === true;
+}
+
+/**
  * @param {SessionInstance} instance
  * @param {object} store
  * @param {number} patienceMs

@@ -53,7 +53,9 @@ const optionsOf = new WeakMap();
  * @param {object} store
  */
 export function indexedDbOptionsOf(store) {
-  return optionsOf.get(store);
+  const options = optionsOf.get(store);
+  if (options !== undefined && /** @type {IndexedDbStore} */ (store).isClosed) throw closed();
+  return options;
 }
 
 /** @param {IndexedDbOptions} [options] */
@@ -78,7 +80,6 @@ export function indexedDb(options = {}) {
 }
 
 class IndexedDbStore {
-  /** @private */
   isClosed = false;
 
   constructor() {
@@ -111,7 +112,8 @@ class IndexedDbStore {
   async close() {
     if (this.isClosed) return;
     this.isClosed = true;
-    await (await operating()).close(this);
+    // Without them nothing has been opened.
+    await operations?.close(this);
   }
 
   /**

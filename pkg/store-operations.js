@@ -1,6 +1,6 @@
 // What a host asks of a store that is in Rust, carried out there.
 
-import { storeOn } from "./store-bridge.js";
+import { isOn, storeOn } from "./store-bridge.js";
 import { operateThrough } from "./store-indexed-db.js";
 import { run } from "./task.js";
 
@@ -45,7 +45,10 @@ function operationsOn(instance, init) {
     remove: (store, conversation, signal) =>
       ask(store, signal, (glue, number, host) => glue.store_delete(number, conversation, host)),
     persisted: (store, signal) => ask(store, signal, (glue, number, host) => glue.store_persisted(number, host)),
-    close: (store) => ask(store, undefined, (glue, number, host) => glue.store_close(number, host)),
+    close: async (store) => {
+      if (instance.isReady && isOn(instance, store))
+        await ask(store, undefined, (glue, number, host) => glue.store_close(number, host));
+    },
   };
 }
 
