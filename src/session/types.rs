@@ -16,7 +16,7 @@ pub type EntryId = u64;
 /// What a session is.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
-    /// Name of the conversation: 1 to 1,024 characters. Stores keep it readable.
+    /// Name of the conversation: 1 to 1,000 characters, none of them NUL. Stores keep it readable.
     pub id: String,
     /// What it is held to.
     pub conversation: ConversationOptions,
@@ -34,9 +34,9 @@ impl SessionOptions {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        let characters = self.id.chars().take(1_025).count();
-        if !(1..=1_024).contains(&characters) {
-            return Err(*Error::option("id", format_args!("must have 1 to 1,024 characters")));
+        let characters = self.id.chars().take(1_001).count();
+        if !(1..=1_000).contains(&characters) || self.id.contains('\0') {
+            return Err(*Error::option("id", format_args!("must have 1 to 1,000 characters, none of them NUL")));
         }
         if let Some(overflow) = self.overflow
             && (overflow.keep < 200 || overflow.keep >= overflow.threshold)

@@ -108,7 +108,7 @@ pub struct Record {
     pub text: String,
 }
 
-/// The records of one kind with numbers `from..to`.
+/// The records of one kind with numbers `from..to`; none, and no error, where `to` is not above `from`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     /// The kind.
@@ -154,7 +154,8 @@ pub struct Loaded {
 /// What is written at once. Deletions come before writes: a record that is in both is there afterwards.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// The conversation; its name is kept as it is, so it should not say what only its content may say.
+    /// The conversation: 1 to 1,000 Unicode scalars, none of them NUL. The name is kept as it is, so it should not say what
+    /// only the content may say.
     pub conversation: String,
     /// The revision that it must have; 0 when it must not exist yet.
     pub expected: u64,
@@ -192,7 +193,7 @@ pub struct Listed {
 /// Which conversations to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// The last one of the page before.
+    /// The last one of the page before, which may be gone by now.
     pub after: Option<String>,
     /// How many at most.
     pub limit: usize,

@@ -65,7 +65,8 @@ thread_local! {
 }
 
 fn find(number: u32) -> Option<Rc<Open>> {
-    SESSIONS.with_borrow(|sessions| sessions.all.iter().find(|known| known.0 == number).map(|known| Rc::clone(&known.1)))
+    SESSIONS
+        .with_borrow(|sessions| sessions.all.iter().find(|known| known.0 == number).map(|known| Rc::clone(&known.1)))
 }
 
 // -------------------------------------------------------------------------------------------------- beginning and ending
@@ -340,7 +341,11 @@ pub fn session_compactions(number: u32, host: Host) -> u32 {
 pub fn session_pin(number: u32, entry: f64, pin: bool, host: Host) -> u32 {
     begin(number, host, async move |open, _| {
         let entry = natural(entry);
-        if pin { open.session.pin(entry).await? } else { open.session.unpin(entry).await? }
+        if pin {
+            open.session.pin(entry).await?
+        } else {
+            open.session.unpin(entry).await?
+        }
         Ok(JsValue::UNDEFINED)
     })
 }
