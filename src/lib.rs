@@ -43,9 +43,7 @@ mod order;
 mod policy;
 mod provider;
 mod prune;
-// Sessions are what calls it.
 #[cfg(any(not(target_family = "wasm"), feature = "session"))]
-#[allow(dead_code)]
 mod recall;
 mod redact;
 #[cfg(any(not(target_family = "wasm"), feature = "session"))]

@@ -191,11 +191,6 @@ impl Search {
     }
 }
 
-/// The passage of a text that has the most of a query.
-pub(crate) fn excerpt(text: &str, query: &str, characters: usize) -> String {
-    Search::new(query).excerpt(text, characters)
-}
-
 fn share(kind: Kind, is_common: bool) -> u64 {
     match kind {
         _ if is_common => COMMON,

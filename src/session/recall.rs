@@ -78,6 +78,8 @@ impl Session<'_> {
     /// # Errors
     /// [`Error::Store`](crate::Error::Store), [`Error::Closed`](crate::Error::Closed).
     pub async fn answer_recall(&self, arguments: &str, room: usize) -> Result<String> {
+        // An answer that is shown shortened in its turn would be no answer.
+        let room = self.options.overflow.map_or(room, |overflow| room.min(overflow.threshold));
         match Arguments::parse(arguments) {
             Err(advice) => Ok(advice),
             Ok(Arguments::Entry { id, from }) => {

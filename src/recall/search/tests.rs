@@ -6,7 +6,7 @@
     reason = "tests fail loudly, run natively only, and measure"
 )]
 
-use super::{Search, excerpt, logarithm};
+use super::{Search, logarithm};
 
 /// The ids of the texts, which are their places, best first.
 fn found(query: &str, texts: &[&str]) -> Vec<u64> {
@@ -15,6 +15,10 @@ fn found(query: &str, texts: &[&str]) -> Vec<u64> {
         search.add(id, text);
     }
     search.best(usize::MAX).iter().map(|hit| hit.id).collect()
+}
+
+fn excerpt(text: &str, query: &str, characters: usize) -> String {
+    Search::new(query).excerpt(text, characters)
 }
 
 #[test]
