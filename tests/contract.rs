@@ -4,6 +4,7 @@
 #![cfg(not(target_family = "wasm"))]
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
+use epitome::store::StoreErrorClass;
 use epitome::{
     Breakdown, Change, Edit, Error, ErrorClass, Format, Layout, LayoutItem, ModelUse, Patch, Plan, Policy, Purpose,
     Repair, Report, SourceMark, Step, Summary, Tier, ViewMark, Violation, Warning,
@@ -91,6 +92,7 @@ fn contract() -> Value {
     json!({
         "codes": codes(),
         "providerCodes": ErrorClass::ALL.map(ErrorClass::code),
+        "storeCodes": StoreErrorClass::ALL.map(StoreErrorClass::code),
         "purposes": Purpose::ALL,
         "formats": Format::ALL.iter().map(|format| format.name()).collect::<Vec<_>>(),
         "tiers": [Tier::None, Tier::Soft, Tier::Hard],
