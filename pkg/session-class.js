@@ -168,17 +168,54 @@ export function sessionOn(instance, init) {
     }
 
     /**
-     * @param {unknown} id
+     * @param {unknown} idOrQuery
      * @param {unknown} [options]
      */
-    async recall(id, options) {
-      const { signal } = callOptions(options);
-      const entry = wholeNumber("id", id);
+    async recall(idOrQuery, options) {
+      const { signal, limit = 10 } = callOptions(options, typeof idOrQuery === "string" ? ["limit"] : []);
+      if (typeof idOrQuery === "string") return this.#search(idOrQuery, wholeNumber("limit", limit), signal);
+      const entry = wholeNumber("idOrQuery", idOrQuery);
       const core = this.#core;
       return core.ask(this, {
         signal,
         begin: (glue, number, host) => glue.session_recall(number, entry, host),
         take: (showing) => core.shown.history(showing)[0],
+      });
+    }
+
+    /**
+     * @param {string} query
+     * @param {number} limit
+     * @param {AbortSignal | undefined} signal
+     */
+    #search(query, limit, signal) {
+      const core = this.#core;
+      return core.ask(this, {
+        signal,
+        begin: (glue, number, host) => glue.session_search(number, query, limit, host),
+        take: ([showing, ranked]) => {
+          const entries = core.shown.history(showing);
+          return entries.map((entry, at) => ({ ...entry, score: ranked[at * 2], excerpt: ranked[at * 2 + 1] }));
+        },
+      });
+    }
+
+    get recallTool() {
+      const [description, parameters] = this.#core.look((glue) => glue.recall_tool());
+      return { name: "recall", description, parameters: JSON.parse(/** @type {string} */ (parameters)) };
+    }
+
+    /**
+     * @param {unknown} given
+     * @param {unknown} [options]
+     */
+    async answerRecall(given, options) {
+      const { maxCharacters = 20_000, signal } = callOptions(options, ["maxCharacters"]);
+      wholeNumber("maxCharacters", maxCharacters);
+      const text = typeof given === "string" ? given : (JSON.stringify(given) ?? "");
+      return this.#core.ask(this, {
+        signal,
+        begin: (glue, number, host) => glue.session_answer_recall(number, text, maxCharacters, host),
       });
     }
 

@@ -75,7 +75,9 @@ export class Shown {
     const entries = [];
     for (let at = 0; at < flat.length; at += 7) {
       const [id, text, time, tokens, pinned, visibility, shortened] = flat.slice(at, at + 7);
-      entries.push({ id, message: this.whole(id, text), time, tokens, pinned, visibility, shortened });
+      // What is left of it is not the message that was given.
+      const message = shortened ? JSON.parse(text) : this.whole(id, text);
+      entries.push({ id, message, time, tokens, pinned, visibility, shortened });
     }
     return entries;
   }

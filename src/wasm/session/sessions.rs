@@ -26,7 +26,10 @@ use crate::engine::overhead;
 use crate::error::Error;
 use crate::json::Messages;
 use crate::options::FitOptions;
-use crate::session::{EntryId, Overflow, Prepared, Retention, Session, SessionOptions, Usage};
+use crate::session::{
+    EntryId, HistoryEntry, Overflow, Prepared, RECALL_DESCRIPTION, RECALL_PARAMETERS, Recalled, Retention, Session,
+    SessionOptions, Usage,
+};
 use crate::store::StoreError;
 use crate::transcript::{Plan, Report};
 use crate::value::Value;
@@ -195,6 +198,10 @@ pub fn session_let_go(number: u32) {
     }
 }
 
+fn told(open: &Open, entries: &[HistoryEntry]) -> JsValue {
+    shown(open.held.history(entries), open.session.edition())
+}
+
 /// (The edition as a text: it is larger than numbers of JavaScript are exact.)
 fn shown(view: Array, edition: u64) -> JsValue {
     Array::of2(&JsValue::from(edition.to_string()), &view).into()
@@ -314,7 +321,7 @@ pub fn session_history(
             None => after.map(natural),
         };
         let entries = open.session.history(after, before, most).await?;
-        Ok(open.held.history(&entries).into())
+        Ok(told(&open, &entries))
     })
 }
 
@@ -324,8 +331,40 @@ pub fn session_history(
 pub fn session_recall(number: u32, entry: f64, host: Host) -> u32 {
     begin(number, host, async move |open, _| {
         let entry = open.session.recall(natural(entry)).await?;
-        Ok(open.held.history(&[entry]).into())
+        Ok(told(&open, &[entry]))
     })
+}
+
+/// Begins to search what the view does not show: entries, then as many scores and excerpts in turn.
+#[wasm_bindgen]
+#[must_use]
+pub fn session_search(number: u32, query: String, limit: usize, host: Host) -> u32 {
+    begin(number, host, async move |open, _| {
+        let found = open.session.search(&query, limit).await?;
+        let ranked = Array::new();
+        for Recalled { score, excerpt, .. } in &found {
+            ranked.push(&JsValue::from_f64(*score));
+            ranked.push(&JsValue::from_str(excerpt));
+        }
+        let entries: Vec<HistoryEntry> = found.into_iter().map(|found| found.entry).collect();
+        Ok(Array::of2(&told(&open, &entries), &ranked).into())
+    })
+}
+
+/// Begins to answer a call of the tool `recall` with at most `room` characters.
+#[wasm_bindgen]
+#[must_use]
+pub fn session_answer_recall(number: u32, arguments: String, room: usize, host: Host) -> u32 {
+    begin(number, host, async move |open, _| {
+        open.session.answer_recall(&arguments, room).await.map(JsValue::from).map_err(Failure::from)
+    })
+}
+
+/// The tool `recall`: its description, and the JSON Schema of its parameters.
+#[wasm_bindgen]
+#[must_use]
+pub fn recall_tool() -> Vec<String> {
+    vec![RECALL_DESCRIPTION.to_owned(), RECALL_PARAMETERS.to_owned()]
 }
 
 /// Begins to list compactions.
