@@ -1,8 +1,8 @@
 // `compact`: as `fit`, with summaries by models.
 
 import { fitOptions, result } from "./answers.js";
-import { completed, requestOf } from "./calls.js";
 import { checkHooks, forgetter, providersOf } from "./asking.js";
+import { completed, requestOf } from "./calls.js";
 import { describe, invalidOption } from "./errors.js";
 import { innerOf } from "./provider.js";
 import { shownTo } from "./shown.js";

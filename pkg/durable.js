@@ -105,12 +105,14 @@ class Copier {
    */
   object(object) {
     const prototype = Object.getPrototypeOf(object);
-    if (!isPlain(prototype)) throw this.refused(`is ${instanceName(object)}, which cannot be kept: only plain JSON can`);
+    if (!isPlain(prototype))
+      throw this.refused(`is ${instanceName(object)}, which cannot be kept: only plain JSON can`);
     const texts = [];
     for (const key of Object.keys(object)) {
       this.path.push(key);
       const value = /** @type {Record<string, unknown>} */ (object)[key];
-      if (key === "toJSON" && typeof value === "function") throw this.refused("is a function: only plain JSON can be kept");
+      if (key === "toJSON" && typeof value === "function")
+        throw this.refused("is a function: only plain JSON can be kept");
       const text = this.value(value);
       if (text !== undefined) texts.push(`${JSON.stringify(key)}:${text}`);
       this.path.pop();
@@ -145,7 +147,8 @@ class Copier {
  * @param {{ cause?: unknown }} [cause]
  */
 function refusal(index, field, reason, cause) {
-  const where = index === undefined ? "messages" : field === undefined ? `message ${index}` : `message ${index}: \`${field}\``;
+  const where =
+    index === undefined ? "messages" : field === undefined ? `message ${index}` : `message ${index}: \`${field}\``;
   const details = { ...(index === undefined ? {} : { index }), ...(field === undefined ? {} : { field }) };
   return new EpitomeError("invalid_input", `${where} ${reason}`, { details, ...cause });
 }

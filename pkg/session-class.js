@@ -41,7 +41,8 @@ export function sessionOn(instance, init) {
      * @param {Events} events
      */
     constructor(opened, core, events) {
-      if (opened !== OPENED) throw invalidOption("new", "is not how to get a session: use `await Session.open(options)`");
+      if (opened !== OPENED)
+        throw invalidOption("new", "is not how to get a session: use `await Session.open(options)`");
       this.#core = core;
       this.#events = events;
       forgotten.register(this, core);
@@ -97,7 +98,8 @@ export function sessionOn(instance, init) {
       const core = this.#core;
       return core.ask(this, {
         signal,
-        begin: (glue, number, host) => sent(new Writer(), [texts], (length) => glue.session_append(number, length, host)),
+        begin: (glue, number, host) =>
+          sent(new Writer(), [texts], (length) => glue.session_append(number, length, host)),
         take: (/** @type {number[]} */ ids) => {
           ids.forEach((id, at) => {
             core.shown.hold(id, list[at]);
@@ -251,7 +253,8 @@ export function sessionOn(instance, init) {
       return core.ask(this, {
         signal,
         asks: true,
-        begin: (glue, number, host) => sent(new Writer(), [more], (length) => glue.session_prepare(number, length, host)),
+        begin: (glue, number, host) =>
+          sent(new Writer(), [more], (length) => glue.session_prepare(number, length, host)),
         take: (answer) => resultOf(core, answer),
       });
     }
@@ -310,7 +313,10 @@ export function sessionOn(instance, init) {
       const { signal } = callOptions(options);
       const compaction =
         compactionId === undefined || compactionId === null ? undefined : wholeNumber("compactionId", compactionId);
-      return this.#core.ask(this, { signal, begin: (glue, number, host) => glue.session_undo(number, compaction, host) });
+      return this.#core.ask(this, {
+        signal,
+        begin: (glue, number, host) => glue.session_undo(number, compaction, host),
+      });
     }
 
     /** @param {unknown} [options] */
@@ -390,7 +396,8 @@ export function sessionOn(instance, init) {
 
   // For `await using`, where the runtime has it.
   const { asyncDispose } = /** @type {{ asyncDispose?: symbol }} */ (Symbol);
-  if (asyncDispose !== undefined) Object.defineProperty(Session.prototype, asyncDispose, { value: Session.prototype.close });
+  if (asyncDispose !== undefined)
+    Object.defineProperty(Session.prototype, asyncDispose, { value: Session.prototype.close });
   return Session;
 }
 
@@ -442,4 +449,3 @@ function planText(plan) {
     throw invalidOption("plan", "cannot be written as JSON (see `cause`)", { cause });
   }
 }
-

@@ -63,6 +63,16 @@ export class Core {
     this.results = new Set();
     /** @private @type {Promise<void> | undefined} */
     this.closing = undefined;
+    /**
+     * What the core tells. It only takes notes, and holds nothing but this: the module holds it for as long as the session.
+     *
+     * @private
+     * @param {{ type: string, status?: string, revision?: number, local?: boolean }} event
+     */
+    this.heard = ({ type, ...event }) => {
+      if (type === "changed" && event.local === true) this.announce(Number(event.revision));
+      this.emit(type, type === "status" ? event.status : event);
+    };
     /** @private Whether a look at what others have written is under way. */
     this.isLooking = false;
     /** @private */
@@ -119,7 +129,7 @@ export class Core {
     const { settings, instance } = this;
     const store = storeOn(instance, settings.store);
     const lock = settings.shared === undefined ? undefined : `epitome:${settings.shared}:${settings.id}`;
-    const bridge = new SessionBridge(instance, lock, (event) => this.heard(event));
+    const bridge = new SessionBridge(instance, lock, this.heard);
     const writer = new Writer();
     return writer.send(
       () => {
@@ -263,17 +273,6 @@ export class Core {
    */
   emit(name, event) {
     if (!this.isClosed) this.events.deref()?.emit(name, event);
-  }
-
-  /**
-   * The core calls this, so it only takes notes.
-   *
-   * @private
-   * @param {{ type: string, status?: string, revision?: number, local?: boolean }} event
-   */
-  heard({ type, ...event }) {
-    if (type === "changed" && event.local === true) this.announce(Number(event.revision));
-    this.emit(type, type === "status" ? event.status : event);
   }
 
   /**

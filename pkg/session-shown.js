@@ -90,8 +90,8 @@ export class Shown {
    */
   enter(edition) {
     if (this.edition === edition) return;
+    if (this.edition !== undefined) this.seen.clear();
     this.edition = edition;
-    this.seen.clear();
   }
 
   /**

@@ -1,8 +1,8 @@
 // `epitome/session` for Node.js, Deno and Bun.
 
 import { compactOn } from "./compact.js";
-import { instance } from "./session-instance.node.js";
 import { sessionOn } from "./session-class.js";
+import { instance } from "./session-instance.node.js";
 import { operateOn } from "./store-operations.js";
 
 /** Nothing to do here; browsers need it. */
