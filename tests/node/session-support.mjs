@@ -19,7 +19,7 @@ export function talk(turns, from = 0) {
 /** Counts the calls of a store, and can hold them up, fail them, or tell of them. */
 export function watched(store = memory()) {
   const calls = { load: 0, commit: 0, list: 0, delete: 0, close: 0 };
-  const watcher = { store, calls, before: undefined, underWay: 0 };
+  const watcher = { store, calls, before: undefined, after: undefined, underWay: 0 };
   const through =
     (name) =>
     async (...args) => {
@@ -27,7 +27,9 @@ export function watched(store = memory()) {
       watcher.underWay += 1;
       try {
         await watcher.before?.(name, ...args);
-        return await store[name](...args);
+        const answer = await store[name](...args);
+        await watcher.after?.(name, ...args);
+        return answer;
       } finally {
         watcher.underWay -= 1;
       }
