@@ -536,6 +536,7 @@ export interface ErrorDetails
   cannot_undo: { readonly index?: number };
   needs_create_message: Record<string, never>;
   aborted: Record<string, never>;
+  closed: Record<string, never>;
   internal: Record<string, never>;
 }
 

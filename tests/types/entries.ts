@@ -25,9 +25,15 @@ holds<Same<keyof typeof sessionWorkerd, keyof SessionApi>>();
 // Functions take and give what is declared. (`EpitomeError` is declared with its name, which JavaScript sets later.)
 const functions: Omit<Api, "EpitomeError" | "init"> = node;
 const init: Api["init"] = web.init;
-const sessionFunctions: Omit<SessionApi, "EpitomeError" | "init"> = sessionNode;
+const sessionFunctions: Omit<SessionApi, "EpitomeError" | "init" | "Session"> = sessionNode;
 const sessionInit: SessionApi["init"] = sessionWeb.init;
 void sessionFunctions;
 void sessionInit;
 void functions;
 void init;
+
+// Sessions have the members that are declared. (The constructor is declared private.)
+type Declared = keyof sessionApi.Session;
+type There = keyof InstanceType<typeof sessionNode.Session>;
+holds<Same<Exclude<Declared, symbol>, There>>();
+holds<Same<keyof SessionApi["Session"], keyof (typeof sessionNode)["Session"]>>();

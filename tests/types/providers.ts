@@ -30,8 +30,10 @@ const holds = <_T extends true>() => {};
 type Message = { role: "user" | "assistant"; content: string };
 declare const history: readonly Message[];
 
-// Both modules are one, in types as well.
-holds<Same<typeof session, typeof epitome>>();
+// What both modules have is one, in types as well.
+type Both = keyof typeof epitome;
+holds<Same<Pick<typeof session, Both>, Pick<typeof epitome, Both>>>();
+holds<Same<Exclude<keyof typeof session, Both>, "Session">>();
 
 // A bare function, of every form that an answer may have.
 const result: FitResult<Message> = await compact(history, { budget: 8_000, provider: () => "text" });
