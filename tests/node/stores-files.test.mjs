@@ -148,6 +148,33 @@ test("a log that is mostly remains is copied, says the same, and takes commits",
   assert.deepEqual(await nodeFs(folder).list(), [{ conversation: "a", revision: 13, about }]);
 });
 
+test("what others commit while a copy is made is in it", async () => {
+  const folder = fresh();
+  const [copying, other] = [nodeFs(folder), nodeFs(folder)];
+  const large = JSON.stringify("x".repeat(200_000));
+  let revision = 0;
+  for (let round = 0; round < 12; round += 1) {
+    // Nobody else knows that a copy is under way.
+    const large99 = copying.commit(batch("a", revision, entry(99, large)));
+    const racing = (async () => {
+      for (let at = 0; at < 8; ) {
+        const before = (await other.load("a", [])).revision;
+        const outcome = await other.commit(batch("a", before, entry(1_000 + round * 8 + at)));
+        if ("revision" in outcome) at += 1;
+      }
+    })();
+    await Promise.all([large99, racing]);
+    revision = (await other.load("a", [])).revision;
+  }
+  const { records } = await nodeFs(folder).load("a", everything);
+  const numbers = records.map(({ number }) => number).filter((number) => number >= 1_000);
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: 96 }, (_, at) => 1_000 + at),
+  );
+  assert.ok(statSync(logOf(folder, "a")).size < 1_500_000, "it was copied on the way");
+});
+
 test("a log whose copy died is read as it is, and copied by who writes next", async () => {
   const folder = await filled(3);
   const path = logOf(folder, "a");

@@ -245,8 +245,15 @@ describe("a store of the host that does not answer", { skip }, () => {
     assert.throws(() => instance.call((glue) => glue.trap()), { code: "internal" });
     console.error = error;
     await assert.rejects(listing, { code: "internal" });
+    // Nothing of the instance that is gone is called any more: the next one would not know what is meant.
+    const complaints = [];
+    const complain = (reason) => complaints.push(reason);
+    process.on("unhandledRejection", complain);
+    instance.call((glue) => glue.task_count());
     answer([]);
-    await sleep(0);
+    await sleep(10);
+    process.off("unhandledRejection", complain);
+    assert.deepEqual(complaints, []);
     assert.equal(instance.waiting.size, 0);
     const counted = () => instance.call((glue) => glue.store_count());
     assert.equal(counted(), 0, "the new instance knows no store");
