@@ -242,6 +242,7 @@ type AsyncDisposing = SymbolConstructor extends { readonly asyncDispose: infer K
   : object;
 
 /** For `await using`, where the runtime has it: as {@link Session.close}. */
+// biome-ignore lint/correctness/noUnusedVariables: both declarations must have the same parameters
 export interface Session<M extends object = object> extends AsyncDisposing {}
 
 /**
