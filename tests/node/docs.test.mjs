@@ -77,3 +77,24 @@ test("the proxy keeps the key to itself, and bounds what it passes on", async ()
     rmSync(folder, { recursive: true });
   }
 });
+
+test("the guide to sessions shows what they do", async () => {
+  const { memory, Session } = await load("session.node.js");
+  const session = await Session.open({ id: "docs", budget: { window: 4_000 }, store: memory() });
+  const asked = [];
+  const calls = { id: "c1", type: "function", function: { name: "look", arguments: "{}" } };
+  const askModel = async (messages) => {
+    asked.push(messages.length);
+    const message =
+      asked.length === 1
+        ? { role: "assistant", content: null, tool_calls: [calls] }
+        : { role: "assistant", content: "It is fine." };
+    return { message, usage: { prompt_tokens: 100 } };
+  };
+  const runTool = async () => "all is well";
+  const turn = new Function("runTool", `${block("sessions.md", "async function turn")}; return turn;`)(runTool);
+  assert.equal(await turn(session, "How is it?", askModel), "It is fine.");
+  assert.deepEqual(asked, [1, 3]);
+  assert.equal(session.view().length, 4);
+  await session.close();
+});
