@@ -53,6 +53,16 @@ pub(crate) struct Head {
     pub stamp: String,
 }
 
+impl Head {
+    /// Whether it does not contradict itself.
+    pub(crate) fn is_sound(&self) -> bool {
+        let is_below = |number: Option<u64>, end: u64| number.is_none_or(|number| number < end);
+        (self.entries == 0 || self.branches.is_sound(self.entries))
+            && is_below(self.tip, self.entries)
+            && is_below(self.active, self.compactions)
+    }
+}
+
 /// What is remembered beside the messages.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -213,7 +223,22 @@ pub(crate) fn decode<T: DeserializeOwned>(record: &Record) -> Result<T, StoreErr
         Err(_) => return Err(corrupted(kind, number)),
     }
     // The reader's own words could quote the message.
-    serde_json::from_str(&record.text).map_err(|_| corrupted(kind, number))
+    serde_json::from_str(&record.text).map_err(|_| match of_unknown_format(record) {
+        true => {
+            StoreError::new(StoreErrorClass::Newer, "the conversation is in a format that this version does not read")
+        }
+        false => corrupted(kind, number),
+    })
+}
+
+/// Whether it is a head that names a format of a later version.
+fn of_unknown_format(record: &Record) -> bool {
+    #[derive(Deserialize)]
+    struct Named {
+        format: String,
+    }
+    record.kind == RecordKind::Head
+        && serde_json::from_str::<Named>(&record.text).is_ok_and(|head| Format::from_name(&head.format).is_none())
 }
 
 /// What was read is no such record.

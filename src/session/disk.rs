@@ -7,6 +7,7 @@ use super::types::{EntryId, SessionEvent};
 use super::window::{Item, Piece, Window, shown};
 use super::{At, Session, blank_head, evicted};
 use crate::error::{Error, Result};
+use crate::json::Messages;
 use crate::store::{Loaded, Range, Record, RecordKind, StoreError, StoreErrorClass};
 use crate::transcript::UNKNOWN;
 
@@ -30,7 +31,8 @@ impl<'c> Session<'c> {
         inner.window = read.window;
         inner.interim = None;
         inner.base += 1;
-        (inner.doubt, inner.unwritten) = (false, false);
+        (inner.doubt, inner.torn, inner.unwritten) = (false, false, false);
+        inner.reported = None;
         self.stale.set(false);
         Session::tighten(&mut inner);
         Ok(())
@@ -38,15 +40,24 @@ impl<'c> Session<'c> {
 
     /// Reads head and memory.
     async fn read_at(&self) -> Result<At> {
+        let stored = self.read_head_and_memory().await?;
+        self.standing_at(stored).await
+    }
+
+    async fn read_head_and_memory(&self) -> Result<Loaded> {
         let ranges = [Range::one(RecordKind::Head, 0), Range::one(RecordKind::State, 0)];
-        let Loaded { revision, records } = self.store.load(&self.options.id, &ranges).await?;
+        Ok(self.store.load(&self.options.id, &ranges).await?)
+    }
+
+    async fn standing_at(&self, stored: Loaded) -> Result<At> {
+        let revision = stored.revision;
         if revision == 0 {
             return Ok(At { revision, head: blank_head(&self.options, &*self.host), memory: Memory::default() });
         }
-        let of = |kind: RecordKind| records.iter().find(|record| record.kind == kind);
-        let head = of(RecordKind::Head).map_or_else(|| Err(missing(RecordKind::Head, 0)), decode::<Head>);
+        let of = |kind: RecordKind| stored.records.iter().find(|record| record.kind == kind);
+        let head = stored.head().unwrap_or_else(|| Err(missing(RecordKind::Head, 0)));
         let head = match head {
-            Ok(head) if head.branches.is_sound(head.entries) || head.entries == 0 => head,
+            Ok(head) if head.is_sound() => head,
             Err(error) if error.class == StoreErrorClass::Newer => return Err(error.into()),
             _ => self.recovered_head().await?,
         };
@@ -160,14 +171,26 @@ impl<'c> Session<'c> {
     /// The newest compaction below a number that was made from entries of this path and not taken back.
     pub(super) async fn newest_compaction(&self, below: u64, path: &Path) -> Result<Option<(u64, StoredCompaction)>> {
         for id in (0..below).rev() {
-            match self.read_compaction(id).await {
-                Ok(compaction) if !compaction.undone && compaction.through.is_none_or(|last| path.contains(last)) => {
-                    return Ok(Some((id, compaction)));
-                }
-                Ok(_) => {}
-                Err(Error::Store(error)) if error.class == StoreErrorClass::Corrupted => {}
-                Err(error) => return Err(error),
+            let Some(compaction) = readable(self.read_compaction(id).await)? else { continue };
+            if !compaction.undone && compaction.through.is_none_or(|last| path.contains(last)) {
+                return Ok(Some((id, compaction)));
             }
+        }
+        Ok(None)
+    }
+
+    /// The first that is in force on this path, of a compaction and those that it was made from.
+    pub(super) async fn standing_from(&self, newest: Option<u64>, path: &Path) -> Result<Option<u64>> {
+        let mut next = newest;
+        while let Some(id) = next {
+            // Nobody knows what one was made from that cannot be read.
+            let Some(compaction) = readable(self.read_compaction(id).await)? else {
+                return Ok(self.newest_compaction(id, path).await?.map(|(id, _)| id));
+            };
+            if !compaction.undone && compaction.through.is_none_or(|last| path.contains(last)) {
+                return Ok(Some(id));
+            }
+            next = compaction.parent.filter(|parent| *parent < id);
         }
         Ok(None)
     }
@@ -217,21 +240,30 @@ impl<'c> Session<'c> {
         Ok(head)
     }
 
-    /// Looks whether others have written, if there is a reason to ask, and takes it in. Returns whether they have.
+    /// Looks whether others have written, and takes it in. Returns whether they have.
     pub(super) async fn catch_up(&self) -> Result<bool> {
-        let fresh = self.read_at().await?;
+        if self.inner.borrow().torn {
+            self.load().await?;
+            return Ok(true);
+        }
+        let stored = self.read_head_and_memory().await?;
         let (known, head) = {
             let inner = self.inner.borrow();
             (inner.at.revision, inner.at.head.clone())
         };
-        if fresh.revision == known {
+        // The same number of batches, but of another conversation: it was deleted, and begun anew. A head that cannot be
+        // read tells nothing; the one in memory is better.
+        if stored.revision == known
+            && stored.head().and_then(|head| head.ok()).is_none_or(|now| now.stamp == head.stamp)
+        {
             self.inner.borrow_mut().doubt = false;
             self.stale.set(false);
             return Ok(false);
         }
-        if fresh.revision == 0 {
+        if stored.revision == 0 {
             return Err(evicted().into());
         }
+        let fresh = self.standing_at(stored).await?;
         self.take_in(fresh, &head).await?;
         let revision = self.revision();
         self.host.event(&SessionEvent::Changed { revision, local: false });
@@ -255,33 +287,54 @@ impl<'c> Session<'c> {
             return Ok(());
         }
         let ids: Vec<EntryId> = path.after(head.tip).iter().collect();
-        let records = self.read_entries(&ids).await?;
+        let new = self.read_new(&ids).await?;
         let mut inner = self.inner.borrow_mut();
         let probe = inner.window.conversation.probe();
+        let (mut messages, mut items, mut sizes) = (Messages::default(), Vec::new(), Vec::new());
+        for (id, entry) in new {
+            inner.chain = identity::of_hex(&entry.chain).unwrap_or_default();
+            messages.push_json(entry.message.get())?;
+            items.push(Item::new(id, entry.whole.is_some()));
+            sizes.push(if entry.probe == probe { entry.tokens } else { UNKNOWN });
+        }
+        Session::put(&mut inner, &items, &messages, &sizes)?;
+        if inner.unwritten {
+            // What is remembered here has not been written yet, and goes with the next batch.
+            let Memory { pins, ratio, .. } = fresh.memory;
+            let reported = inner.reported;
+            let ratio = reported.unwrap_or(ratio);
+            fresh.memory = Memory { pins, ratio, ..inner.at.memory.clone() };
+            let pins = super::window::pinned_places(&inner.window.items, &fresh.memory.pins);
+            inner.window.conversation.set_pins(pins);
+            self.adopt(&mut inner, fresh);
+            (inner.unwritten, inner.reported) = (true, reported);
+        } else {
+            let state = super::window::remembered(&inner.window.items, &fresh.memory.state, &fresh.memory.pins);
+            inner.window.conversation.set_state(state);
+            self.adopt(&mut inner, fresh);
+        }
+        Ok(())
+    }
+
+    /// Entries that others have written, as far as they can be read.
+    async fn read_new(&self, ids: &[EntryId]) -> Result<Vec<(EntryId, StoredEntry)>> {
+        let records = self.read_entries(ids).await?;
+        let mut new = Vec::with_capacity(ids.len());
         for id in ids {
-            let entry = find(&records, id).map_or_else(|| Err(missing(RecordKind::Entry, id)), decode::<StoredEntry>);
-            let checked = entry.and_then(|entry| self.check_readable(id, entry.message.get()).map(|()| entry));
-            match checked {
-                Ok(entry) => {
-                    let tokens = if entry.probe == probe { entry.tokens } else { UNKNOWN };
-                    inner.chain = identity::of_hex(&entry.chain).unwrap_or_default();
-                    let mut messages = crate::json::Messages::default();
-                    messages.push_json(entry.message.get())?;
-                    let item = Item::new(id, entry.whole.is_some());
-                    Session::put(&mut inner, &[item], &messages, &[tokens])?;
-                }
+            let entry = find(&records, *id).map_or_else(|| Err(missing(RecordKind::Entry, *id)), decode::<StoredEntry>);
+            match entry.and_then(|entry| self.check_readable(*id, entry.message.get()).map(|()| entry)) {
+                Ok(entry) => new.push((*id, entry)),
+                Err(error) if error.class == StoreErrorClass::Newer => return Err(error.into()),
                 Err(error) => self.warn(error.class.code(), format!("{error}; the view is made without it")),
             }
         }
-        let pins = super::window::pinned_places(&inner.window.items, &fresh.memory.pins);
-        inner.window.conversation.set_pins(pins);
-        self.adopt(&mut inner, fresh);
-        Ok(())
+        Ok(new)
     }
 
     fn adopt(&self, inner: &mut super::Inner<'c>, fresh: At) {
         inner.at = fresh;
-        (inner.doubt, inner.unwritten) = (false, false);
+        (inner.doubt, inner.torn, inner.unwritten) = (false, false, false);
+        inner.reported = None;
         Session::tighten(inner);
         self.stale.set(false);
     }
@@ -305,7 +358,23 @@ fn plan_pieces(path: &Path, compaction: Option<&StoredCompaction>) -> Vec<Item> 
     pieces
 }
 
+impl Loaded {
+    /// The head among these records.
+    fn head(&self) -> Option<std::result::Result<Head, StoreError>> {
+        self.records.iter().find(|record| record.kind == RecordKind::Head).map(decode::<Head>)
+    }
+}
+
 pub(super) fn find(records: &[Record], number: u64) -> Option<&Record> {
     let at = records.binary_search_by_key(&number, |record| record.number).ok()?;
     records.get(at)
+}
+
+/// `None` for what is not what was written; any other failure stays one.
+pub(super) fn readable<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(Error::Store(error)) if error.class == StoreErrorClass::Corrupted => Ok(None),
+        Err(error) => Err(error),
+    }
 }

@@ -1,5 +1,6 @@
 //! A conversation as one file: JSON Lines, a header and then every record.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use super::Session;
 use super::codec::{Head, StoredCompaction, StoredEntry, StoredOverflow, VERSION, decode};
 use super::disk::CHUNK;
 use crate::error::{Error, Result};
-use crate::store::{About, Batch, Range, Record, RecordKind, Store, StoreErrorClass};
+use crate::store::{About, Batch, Range, Record, RecordKind, Store, StoreError, StoreErrorClass};
 
 /// The first line.
 #[derive(Serialize, Deserialize)]
@@ -23,19 +24,33 @@ struct Header {
     records: u64,
 }
 
-/// Every other line.
+/// Every other line: a record as it is or, where it goes over several lines, as a string.
 #[derive(Serialize)]
 struct LineOut<'r> {
     kind: RecordKind,
     number: u64,
-    record: &'r RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<&'r RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'r str>,
 }
 
 #[derive(Deserialize)]
 struct LineIn {
     kind: RecordKind,
     number: u64,
-    record: Box<RawValue>,
+    #[serde(default)]
+    record: Option<Box<RawValue>>,
+    #[serde(default)]
+    text: Option<String>,
+}
+
+impl LineIn {
+    fn into_record(self) -> Option<Record> {
+        let Self { kind, number, record, text } = self;
+        let text = text.or_else(|| record.map(|record| record.get().to_owned()))?;
+        Some(Record { kind, number, text })
+    }
 }
 
 impl Session<'_> {
@@ -53,10 +68,14 @@ impl Session<'_> {
         let mut lines = String::new();
         let mut count = 0;
         let put = |lines: &mut String, count: &mut u64, record: &Record| -> Result<()> {
-            let raw = RawValue::from_string(record.text.clone());
-            // A record that is no JSON was reported when it was read; whoever imports the rest has no use for it.
-            let Ok(raw) = raw else { return Ok(()) };
-            let line = LineOut { kind: record.kind, number: record.number, record: &raw };
+            // What cannot be read was reported when it was read; whoever imports the rest has no use for it.
+            if matches!(check(record), Err(error) if error.class == StoreErrorClass::Corrupted) {
+                return Ok(());
+            }
+            let raw = RawValue::from_string(record.text.clone()).map_err(|_| broken(0, "cannot be written"))?;
+            let fits_a_line = !record.text.contains(['\n', '\r']);
+            let (raw, text) = if fits_a_line { (Some(&*raw), None) } else { (None, Some(record.text.as_str())) };
+            let line = LineOut { kind: record.kind, number: record.number, record: raw, text };
             lines.push_str(&serde_json::to_string(&line).map_err(|_| broken(0, "cannot be written"))?);
             lines.push('\n');
             *count += 1;
@@ -90,6 +109,7 @@ impl Session<'_> {
 /// [`Error::InvalidInput`] naming the line when it is no such file or not all of it; [`Error::InvalidOption`] when there
 /// is such a conversation already; [`Error::Store`].
 pub async fn import(file: &str, id: &str, store: &Rc<dyn Store + '_>, now_ms: f64) -> Result<()> {
+    super::types::check_id(id)?;
     let mut lines = file.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty());
     let header = lines.next().and_then(|(_, line)| serde_json::from_str::<Header>(line).ok());
     let header = header
@@ -98,22 +118,31 @@ pub async fn import(file: &str, id: &str, store: &Rc<dyn Store + '_>, now_ms: f6
     if header.v > VERSION {
         return Err(broken(1, "was written by a newer version of Epitome"));
     }
-    let mut puts = Vec::new();
-    let mut head = None;
+    let (mut puts, mut seen, mut head) = (Vec::new(), BTreeSet::new(), None);
     for (at, line) in lines {
-        let LineIn { kind, number, record } =
-            serde_json::from_str(line).map_err(|_| broken(at + 1, "is not a record"))?;
-        let record = Record { kind, number, text: record.get().to_owned() };
-        check(&record, &mut head).map_err(|reason| broken(at + 1, &reason))?;
+        let read = serde_json::from_str::<LineIn>(line).ok().and_then(LineIn::into_record);
+        let record = read.ok_or_else(|| broken(at + 1, "is not a record"))?;
+        if !seen.insert((record.kind, record.number)) {
+            return Err(broken(at + 1, "is a record that an earlier line has"));
+        }
+        check(&record).map_err(|error| broken(at + 1, &format!("cannot be read: {error}")))?;
+        if record.kind == RecordKind::Head {
+            head = Some(decode::<Head>(&record)?);
+        }
         puts.push(record);
     }
     if puts.len() as u64 != header.records {
         return Err(broken(1, &format!("promises {} records, but {} follow", header.records, puts.len())));
     }
     let head = head.ok_or_else(|| broken(1, "is followed by no head"))?;
-    let entries = puts.iter().filter(|record| record.kind == RecordKind::Entry).count() as u64;
-    if entries != head.entries || !(head.branches.is_sound(head.entries) || head.entries == 0) {
-        return Err(broken(1, "is followed by a head that does not fit the entries"));
+    // Some may have been lost before it was exported, but there cannot be others.
+    let fits = |record: &Record| match record.kind {
+        RecordKind::Head | RecordKind::State => record.number == 0,
+        RecordKind::Entry | RecordKind::Overflow => record.number < head.entries,
+        RecordKind::Compaction => record.number < head.compactions,
+    };
+    if !head.is_sound() || !puts.iter().all(fits) {
+        return Err(broken(1, "is followed by a head that does not fit the records"));
     }
     let about = About { created_ms: head.created, updated_ms: now_ms.max(head.created), entries: head.entries };
     let batch = Batch { conversation: id.to_owned(), expected: 0, puts, deletes: Vec::new(), about };
@@ -128,15 +157,14 @@ pub async fn import(file: &str, id: &str, store: &Rc<dyn Store + '_>, now_ms: f6
 }
 
 /// Whether a record says what its kind should.
-fn check(record: &Record, head: &mut Option<Head>) -> std::result::Result<(), String> {
-    let checked = match record.kind {
-        RecordKind::Head => decode::<Head>(record).map(|read| *head = Some(read)),
+fn check(record: &Record) -> std::result::Result<(), StoreError> {
+    match record.kind {
+        RecordKind::Head => decode::<Head>(record).map(|_| ()),
         RecordKind::State => decode::<super::codec::Memory>(record).map(|_| ()),
         RecordKind::Entry => decode::<StoredEntry>(record).map(|_| ()),
         RecordKind::Overflow => decode::<StoredOverflow>(record).map(|_| ()),
         RecordKind::Compaction => decode::<StoredCompaction>(record).map(|_| ()),
-    };
-    checked.map_err(|error| format!("cannot be read: {error}"))
+    }
 }
 
 fn broken(line: usize, reason: &str) -> Error {

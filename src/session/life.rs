@@ -6,7 +6,7 @@ use super::codec::{Memory, StoredCompaction, StoredEdit, VERSION, encode};
 use super::types::{CompactionInfo, EntryId, Meter, SessionEvent, ViewItem};
 use super::window::{Compacted, Item, Piece, Window};
 use super::write::Draft;
-use super::{At, Inner, Session};
+use super::{At, Inner, Session, now};
 use crate::budget::{Budget, share};
 use crate::conversation::{Conversation, Done, State, Status};
 use crate::error::{Error, Result};
@@ -173,6 +173,7 @@ impl<'c> Session<'c> {
         if Session::kind(&inner) == Kind::Turn {
             inner.window.conversation.advance_turn();
         }
+        inner.interim = None;
         inner.at.memory.prepared = inner.at.head.tip;
         inner.unwritten = true;
         inner.sent = Some(inner.window.conversation.tokens());
@@ -253,6 +254,7 @@ impl<'c> Session<'c> {
             return Ok(None);
         }
         inner.window.conversation.set_state(step.copy.state().clone());
+        inner.interim = None;
         inner.at.memory.prepared = step.tip;
         inner.unwritten = true;
         inner.sent = Some(inner.window.conversation.tokens());
@@ -281,7 +283,7 @@ impl<'c> Session<'c> {
                 let memory = Memory { v: VERSION, prepared: step.tip, state, ..inner.at.memory.clone() };
                 let puts = vec![encode(RecordKind::Compaction, id, &record)?];
                 let value = (id, record, compacted.pieces, memory.clone());
-                Ok(Some(Draft { head, memory: Some(memory), puts, deletes: Vec::new(), value }))
+                Ok(Some(Draft { memory: Some(memory), puts, ..Draft::new(head, value) }))
             })
             .await?;
         let Some((id, record, pieces, memory)) = written else { return Ok(None) };
@@ -300,7 +302,7 @@ impl<'c> Session<'c> {
     fn record(&self, inner: &Inner<'c>, step: &Step<'c>, report: &Report, compacted: &Compacted) -> StoredCompaction {
         StoredCompaction {
             v: VERSION,
-            time: self.host.now_ms(),
+            time: now(&*self.host),
             engine: env!("CARGO_PKG_VERSION").to_owned(),
             parent: inner.at.head.active,
             through: step.tip,
@@ -421,6 +423,7 @@ impl<'c> Session<'c> {
             return Ok(());
         }
         inner.at.memory.ratio = ratio;
+        inner.reported = Some(ratio);
         inner.unwritten = true;
         Session::tighten(&mut inner);
         Ok(())
@@ -430,7 +433,11 @@ impl<'c> Session<'c> {
     pub(super) fn tighten(inner: &mut Inner<'c>) {
         let Ok(limit) = inner.window.conversation.budget().limit() else { return };
         let ratio = inner.at.memory.ratio.clamp(1.0, MOST_RATIO);
-        inner.window.conversation.set_limit(share(limit, 1.0 / ratio));
+        let limit = share(limit, 1.0 / ratio);
+        inner.window.conversation.set_limit(limit);
+        if let Some(interim) = &mut inner.interim {
+            interim.set_limit(limit);
+        }
     }
 
     // ------------------------------------------------------------------------------------------------------- by the host
@@ -458,6 +465,11 @@ impl<'c> Session<'c> {
         let _job = self.jobs.enter().await;
         let Some(mut step) = self.begin_step(Some((Kind::Now, None))).await? else { return Err(Error::Closed) };
         crate::engine::apply(step.copy.messages().to_value()?, plan.version, &plan.patch)?;
+        if plan.patch.edits.is_empty() {
+            let _pass = self.pass().await?;
+            let inner = self.inner.borrow();
+            return Session::as_it_stands(&inner, &inner.window.conversation);
+        }
         let state = State { patch: Some(plan.patch.clone()), ..step.copy.state().clone() };
         let messages = step.copy.messages().clone();
         let options = self.options.conversation.clone();
@@ -484,6 +496,7 @@ impl<'c> Session<'c> {
 
     async fn set_pin(&self, entry: EntryId, pin: bool) -> Result<()> {
         let _pass = self.pass().await?;
+        self.catch_up().await?;
         self.write(|inner| {
             Session::on_path(inner, "id", entry)?;
             let mut memory = inner.remembered();
@@ -523,6 +536,7 @@ impl<'c> Session<'c> {
         self.catch_up().await?;
         let (undone, records) = self.chain_down_to(compaction).await?;
         let parent = records.last().and_then(|record| record.parent);
+        let parent = self.standing_from(parent, &self.whole_path()).await?;
         let active = self.inner.borrow().at.head.active;
         let written = self
             .write(|inner| {
@@ -539,7 +553,7 @@ impl<'c> Session<'c> {
                 let mut memory = inner.remembered();
                 // Whoever takes it back does not want it again at once.
                 memory.state.guards.compacted(self.options.conversation.policy.cooldown_turns);
-                Ok(Some(Draft { memory: Some(memory), puts, ..Draft::new(head, ()) }))
+                Ok(Some(Draft { memory: Some(memory), puts, reshapes: true, ..Draft::new(head, ()) }))
             })
             .await?;
         if written.is_some() {
@@ -555,9 +569,10 @@ impl<'c> Session<'c> {
             return Err(*Error::cannot_undo(None, "no compaction is in force"));
         };
         let down_to = compaction.unwrap_or(newest);
+        let path = self.whole_path();
         let (mut ids, mut records) = (Vec::new(), Vec::new());
         let mut next = Some(newest);
-        while let Some(id) = next {
+        while let Some(id) = self.standing_from(next, &path).await? {
             let record = self.read_compaction(id).await?;
             next = record.parent.filter(|parent| *parent < id);
             ids.push(id);
@@ -579,6 +594,15 @@ impl<'c> Session<'c> {
         let _job = self.jobs.enter().await;
         let _pass = self.pass().await?;
         self.catch_up().await?;
+        // Whoever compacts meanwhile may make what is to be in force.
+        while self.go_to(entry).await?.is_none() {
+            self.catch_up().await?;
+        }
+        self.reload().await
+    }
+
+    /// Writes that the conversation ends with an entry. `None` when there are other compactions by now.
+    async fn go_to(&self, entry: EntryId) -> Result<Option<()>> {
         let (path, compactions) = {
             let inner = self.inner.borrow();
             let head = &inner.at.head;
@@ -593,13 +617,12 @@ impl<'c> Session<'c> {
         self.write(|inner| {
             let mut head = inner.at.head.clone();
             if head.compactions != compactions {
-                return Err(crate::store::StoreError::conflict(inner.at.revision).into());
+                return Ok(None);
             }
             (head.tip, head.active) = (Some(entry), active);
-            Ok(Some(Draft { memory: Some(inner.remembered()), ..Draft::new(head, ()) }))
+            Ok(Some(Draft { memory: Some(inner.remembered()), reshapes: true, ..Draft::new(head, ()) }))
         })
-        .await?;
-        self.reload().await
+        .await
     }
 
     /// Reads the window anew, after a write that changed what it is made of.
@@ -607,10 +630,12 @@ impl<'c> Session<'c> {
         let mut at = self.inner.borrow().at.clone();
         let read = self.read_window(&mut at).await?;
         let mut inner = self.inner.borrow_mut();
+        inner.at.head.active = at.head.active;
         inner.window = read.window;
         inner.chain = read.chain;
         inner.interim = None;
         inner.base += 1;
+        inner.torn = false;
         Session::tighten(&mut inner);
         Ok(())
     }
@@ -642,7 +667,7 @@ impl<'c> Session<'c> {
         let mut next = active;
         for info in infos.iter_mut().rev() {
             if next == Some(info.id) {
-                info.in_force = true;
+                info.in_force = !info.undone;
                 next = info.parent;
             }
         }

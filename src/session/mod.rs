@@ -81,10 +81,14 @@ struct Inner<'c> {
     base: u64,
     /// A write is under way, or was given up halfway.
     doubt: bool,
+    /// What was written calls for another window, which has not been read yet.
+    torn: bool,
     /// What is remembered has changed since it was written.
     unwritten: bool,
     /// The size of what was sent last, tokens.
     sent: Option<u64>,
+    /// What the provider counts for a token of ours, where that has not been written yet.
+    reported: Option<f64>,
 }
 
 impl<'c> Session<'c> {
@@ -112,8 +116,18 @@ impl<'c> Session<'c> {
             &[],
         )?;
         let window = Window { conversation, items: Vec::new() };
-        let inner =
-            Inner { at: blank, chain: 0, window, interim: None, base: 0, doubt: false, unwritten: false, sent: None };
+        let inner = Inner {
+            at: blank,
+            chain: 0,
+            window,
+            interim: None,
+            base: 0,
+            doubt: false,
+            torn: false,
+            unwritten: false,
+            sent: None,
+            reported: None,
+        };
         let session = Self {
             options,
             store,
@@ -213,7 +227,7 @@ fn blank_head(options: &SessionOptions, host: &dyn SessionHost) -> Head {
     Head {
         v: VERSION,
         format: options.conversation.format.unwrap_or(Format::OpenAiChat),
-        created: host.now_ms(),
+        created: now(host),
         entries: 0,
         compactions: 0,
         tip: None,
@@ -225,6 +239,12 @@ fn blank_head(options: &SessionOptions, host: &dyn SessionHost) -> Head {
         overflow_since: 0.0,
         stamp: String::new(),
     }
+}
+
+/// The time; 0 for what is no time, since JSON has no word for that.
+fn now(host: &dyn SessionHost) -> f64 {
+    let now = host.now_ms();
+    if now.is_finite() { now } else { 0.0 }
 }
 
 impl From<StoreError> for Error {

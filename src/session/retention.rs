@@ -4,7 +4,7 @@ use super::codec::{StoredOverflow, decode};
 use super::types::{EntryId, Retention};
 use super::window::Item;
 use super::write::Draft;
-use super::{Inner, Session};
+use super::{Inner, Session, now};
 use crate::error::Result;
 use crate::store::{Range, RecordKind};
 
@@ -31,10 +31,10 @@ impl Session<'_> {
     }
 
     async fn do_sweep(&self, retention: Retention) -> Result<()> {
-        let now = self.host.now_ms();
-        let (head, shown) = {
+        let now = now(&*self.host);
+        let (revision, head, shown) = {
             let inner = self.inner.borrow();
-            (inner.at.head.clone(), inner.needed())
+            (inner.at.revision, inner.at.head.clone(), inner.needed())
         };
         let is_old = |time: f64| retention.max_age_ms.is_some_and(|age| now - time > age);
         let is_over = |bytes: u64| retention.max_bytes.is_some_and(|most| bytes > most);
@@ -66,6 +66,10 @@ impl Session<'_> {
             return Ok(());
         }
         self.write(|inner| {
+            // Somebody else may show some of these by now, or have added to them: the next sweep looks again.
+            if inner.at.revision != revision {
+                return Ok(None);
+            }
             let mut head = inner.at.head.clone();
             let (first, since) = swept.first.unwrap_or((head.entries, now));
             (head.overflow_bytes, head.overflow_from, head.overflow_since) = (swept.bytes, first, since);

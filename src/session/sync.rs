@@ -1,8 +1,8 @@
 //! For hosts that own the array of messages: what is different in it becomes what has to be written.
 
 use super::branches::Path;
-use super::codec::{StoredEntry, decode, missing};
-use super::disk::{CHUNK, find};
+use super::codec::{StoredEntry, decode};
+use super::disk::{CHUNK, find, readable};
 use super::identity;
 use super::types::EntryId;
 use super::write::Fresh;
@@ -89,9 +89,9 @@ impl<'c> Session<'c> {
             let ids: Vec<EntryId> = path.first(end).last(end - from).iter().collect();
             let records = self.read_entries(&ids).await?;
             for (id, position) in ids.iter().rev().zip((from..end).rev()) {
-                let record = find(&records, *id).ok_or_else(|| missing(RecordKind::Entry, *id))?;
                 // One that cannot be read is not what the host has: it is written anew, on a new branch.
-                let Ok(entry) = decode::<StoredEntry>(record) else { continue };
+                let entry = find(&records, *id).and_then(|record| decode::<StoredEntry>(record).ok());
+                let Some(entry) = entry else { continue };
                 let chain = identity::of_hex(&entry.chain).unwrap_or_default();
                 if at(position + 1) == Some(chain) {
                     return Ok(Common { count: position + 1, tip: Some(*id), chain });
@@ -127,7 +127,9 @@ impl<'c> Session<'c> {
         if synced.replaced.is_empty() {
             return self.follow(&rest, common, revision).await;
         }
-        let active = self.in_force_on(&path.before(synced.replaced.first().copied().unwrap_or_default())).await?;
+        let stays = path.before(synced.replaced.first().copied().unwrap_or_default());
+        let active = self.inner.borrow().at.head.active;
+        let active = self.standing_from(active, &stays).await?;
         synced.branched_at = Some(common.tip);
         let written = self
             .write(|inner| {
@@ -138,6 +140,7 @@ impl<'c> Session<'c> {
                 (head.tip, head.active) = (common.tip, active);
                 let (mut draft, fresh) = self.drafted(head, common.chain, &rest, inner)?;
                 draft.memory = Some(inner.remembered());
+                draft.reshapes = true;
                 Ok(Some(draft.with(fresh)))
             })
             .await?;
@@ -173,11 +176,11 @@ impl<'c> Session<'c> {
             return Ok(false);
         }
         if let Some(active) = active
-            && self.read_compaction(active).await?.through.is_some_and(|through| through >= id)
+            && readable(self.read_compaction(active).await)?.is_none_or(|made| made.through >= Some(id))
         {
             return Ok(false);
         }
-        let Some((_, text)) = self.read_whole(id).await? else { return Ok(false) };
+        let Some((_, text)) = readable(self.read_whole(id).await)?.flatten() else { return Ok(false) };
         Ok(identity::has_grown(&text, now))
     }
 
@@ -195,6 +198,7 @@ impl<'c> Session<'c> {
                 head.rewrites += 1;
                 let (mut draft, fresh) = self.drafted(head, common.chain, rest, inner)?;
                 draft.deletes.push(Range::one(RecordKind::Overflow, id));
+                draft.reshapes = true;
                 Ok(Some(draft.with(fresh)))
             })
             .await?;
@@ -202,19 +206,6 @@ impl<'c> Session<'c> {
         self.reload().await?;
         let appended = ids.into_iter().filter(|new| *new != id).collect();
         Ok(Some(Synced { appended, grown: Some(id), ..Synced::default() }))
-    }
-
-    /// The compaction that is in force once the branch ends within this path.
-    async fn in_force_on(&self, path: &Path) -> Result<Option<u64>> {
-        let mut next = self.inner.borrow().at.head.active;
-        while let Some(id) = next {
-            let record = self.read_compaction(id).await?;
-            if record.through.is_none_or(|through| path.contains(through)) {
-                return Ok(Some(id));
-            }
-            next = record.parent.filter(|parent| *parent < id);
-        }
-        Ok(None)
     }
 
     /// A message as it was given, and its entry.

@@ -34,10 +34,7 @@ impl SessionOptions {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        let characters = self.id.chars().take(1_001).count();
-        if !(1..=1_000).contains(&characters) || self.id.contains('\0') {
-            return Err(*Error::option("id", format_args!("must have 1 to 1,000 characters, none of them NUL")));
-        }
+        check_id(&self.id)?;
         if let Some(overflow) = self.overflow
             && (overflow.keep < 200 || overflow.keep >= overflow.threshold)
         {
@@ -51,6 +48,15 @@ impl SessionOptions {
         }
         Ok(())
     }
+}
+
+/// Whether a conversation may have this name.
+pub(super) fn check_id(id: &str) -> Result<()> {
+    let characters = id.chars().take(1_001).count();
+    if (1..=1_000).contains(&characters) && !id.contains('\0') {
+        return Ok(());
+    }
+    Err(*Error::option("id", format_args!("must have 1 to 1,000 characters, none of them NUL")))
 }
 
 /// Tool results that are kept whole and shown shortened.

@@ -221,7 +221,7 @@ impl<'c> Window<'c> {
 }
 
 /// What is remembered, with messages by their place in a window.
-fn remembered(items: &[Item], state: &State, pins: &[EntryId]) -> State {
+pub(super) fn remembered(items: &[Item], state: &State, pins: &[EntryId]) -> State {
     let mut by_entry: Vec<(EntryId, usize)> = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
         by_entry.extend(item.entry().map(|id| (id, at)));

@@ -4,7 +4,7 @@ use super::codec::{Head, Memory, StoredEntry, StoredOverflow, VERSION, encode};
 use super::identity;
 use super::types::{EntryId, SessionEvent};
 use super::window::Item;
-use super::{At, Inner, Session, evicted};
+use super::{At, Inner, Session, evicted, now};
 use crate::error::{Error, Result};
 use crate::json::Messages;
 use crate::recall::overflow::shorten_results;
@@ -20,12 +20,14 @@ pub(super) struct Draft<T> {
     pub memory: Option<Memory>,
     pub puts: Vec<Record>,
     pub deletes: Vec<Range>,
+    /// The window has to be read anew afterwards.
+    pub reshapes: bool,
     pub value: T,
 }
 
 impl<T> Draft<T> {
     pub(super) fn new(head: Head, value: T) -> Self {
-        Self { head, memory: None, puts: Vec::new(), deletes: Vec::new(), value }
+        Self { head, memory: None, puts: Vec::new(), deletes: Vec::new(), reshapes: false, value }
     }
 }
 
@@ -45,7 +47,11 @@ impl<'c> Session<'c> {
         &self,
         mut make: impl FnMut(&Inner<'c>) -> Result<Option<Draft<T>>>,
     ) -> Result<Option<T>> {
-        if self.inner.borrow().doubt || self.stale.get() {
+        let is_unsure = {
+            let inner = self.inner.borrow();
+            inner.doubt || inner.torn
+        };
+        if is_unsure || self.stale.get() {
             self.catch_up().await?;
         }
         for _ in 0..TRIES {
@@ -56,7 +62,7 @@ impl<'c> Session<'c> {
             self.inner.borrow_mut().doubt = true;
             match self.store.commit(&batch).await {
                 Ok(revision) => {
-                    self.written(revision, head, memory);
+                    self.written(revision, head, memory, draft.reshapes);
                     return Ok(Some(draft.value));
                 }
                 Err(error) if error.class == StoreErrorClass::Conflict => {
@@ -70,7 +76,7 @@ impl<'c> Session<'c> {
                     if !self.find_out(&head, &batch).await? {
                         return Err(error.into());
                     }
-                    self.written(batch.expected + 1, head, memory);
+                    self.written(batch.expected + 1, head, memory, draft.reshapes);
                     return Ok(Some(draft.value));
                 }
                 Err(error) => {
@@ -96,7 +102,7 @@ impl<'c> Session<'c> {
         }
         puts.extend(draft.puts.iter().cloned());
         let about =
-            About { created_ms: head.created, updated_ms: self.host.now_ms().max(head.created), entries: head.entries };
+            About { created_ms: head.created, updated_ms: now(&*self.host).max(head.created), entries: head.entries };
         let conversation = self.options.id.clone();
         let batch = Batch { conversation, expected: inner.at.revision, puts, deletes: draft.deletes.clone(), about };
         Ok((batch, head, memory))
@@ -106,18 +112,21 @@ impl<'c> Session<'c> {
         format!("{:016x}", self.host.random().to_bits() ^ self.host.now_ms().to_bits().rotate_left(32))
     }
 
-    fn written(&self, revision: u64, head: Head, memory: Option<Memory>) {
+    fn written(&self, revision: u64, head: Head, memory: Option<Memory>, reshapes: bool) {
         {
             let mut inner = self.inner.borrow_mut();
             let memory = match memory {
                 Some(memory) => {
                     inner.unwritten = false;
+                    inner.reported = None;
                     memory
                 }
                 None => std::mem::take(&mut inner.at.memory),
             };
             inner.at = At { revision, head, memory };
             inner.doubt = false;
+            // From here on, whoever goes on without reading the window anew goes on from another one than was written.
+            inner.torn |= reshapes;
         }
         self.host.event(&SessionEvent::Changed { revision, local: true });
     }
@@ -184,7 +193,7 @@ impl<'c> Session<'c> {
         messages: &Messages,
         inner: &Inner<'c>,
     ) -> Result<(Draft<()>, Fresh)> {
-        let time = self.host.now_ms();
+        let time = now(&*self.host);
         let probe = inner.window.conversation.probe();
         let rules = self.format().rules();
         let mut fresh =
@@ -256,8 +265,8 @@ impl<'c> Session<'c> {
 
 impl Draft<()> {
     pub(super) fn with<T>(self, value: T) -> Draft<T> {
-        let Self { head, memory, puts, deletes, .. } = self;
-        Draft { head, memory, puts, deletes, value }
+        let Self { head, memory, puts, deletes, reshapes, .. } = self;
+        Draft { head, memory, puts, deletes, reshapes, value }
     }
 }
 
