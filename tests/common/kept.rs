@@ -40,7 +40,10 @@ impl Host {
 
     pub fn warnings(&self) -> Vec<Warning> {
         let events = self.events.borrow();
-        events.iter().filter_map(|event| if let SessionEvent::Warning(warning) = event { Some(warning.clone()) } else { None }).collect()
+        events
+            .iter()
+            .filter_map(|event| if let SessionEvent::Warning(warning) = event { Some(warning.clone()) } else { None })
+            .collect()
     }
 }
 
