@@ -6,13 +6,13 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
-use idb::event::VersionChangeEvent;
+use idb::event::{OpenDatabaseRequestEvent, VersionChangeEvent};
 use idb::request::OpenDatabaseRequest;
-use idb::{Database, DatabaseEvent as _, Event as _, Factory, Request as _, Transaction};
+use idb::{Database, DatabaseEvent as _, Event as _, Factory, Request as _};
 use js_sys::{Array, Function, Promise, Reflect};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
-use web_sys::IdbDatabase;
+use web_sys::{Event, IdbDatabase};
 
 use super::options::{Guard, IndexedDbOptions};
 use super::schema::{CONVERSATIONS, RECORDS, VERSION, corrupted, is_ours};
@@ -76,8 +76,7 @@ impl Connection {
         }
         let outcome = opening.outcome.borrow().clone();
         outcome.unwrap_or_else(|| {
-            let ms = self.open_ms;
-            let message = format!("the database did not open within {ms} ms; another tab may hold on to it");
+            let message = "the database does not open; another tab may hold on to it";
             Err(StoreError::new(StoreErrorClass::Blocked, message))
         })
     }
@@ -132,37 +131,24 @@ impl Opening {
 
     /// Asks for the database in the form of this code; when it is of a newer one, in whatever form it has.
     fn ask(self: &Rc<Self>, shared: &Weak<Shared>, name: &str, version: Option<u32>) {
-        let mut request = match factory()
-            .and_then(|factory| factory.open(name, version).map_err(|error| errors::of_opening(&errors::thrown(error))))
-        {
+        let opened = factory().and_then(|factory| {
+            factory.open(name, version).map_err(|error| errors::of_opening(&errors::thrown(error)))
+        });
+        let mut request = match opened {
             Ok(request) => request,
             Err(error) => return self.end(shared, Err(error)),
         };
-        let failure: Rc<Cell<Option<JsValue>>> = Rc::default();
-        let of_upgrade = Rc::clone(&failure);
-        request.on_upgrade_needed(move |event| {
-            if let Err(error) = upgrade(&event, version) {
-                of_upgrade.set(Some(error));
-            }
+        let asked = Rc::new(Asked {
+            opening: Rc::clone(self),
+            shared: Weak::clone(shared),
+            name: name.to_owned(),
+            version,
+            failure: Cell::default(),
         });
-        let (opening, of_shared) = (Rc::clone(self), Weak::clone(shared));
-        request.on_success(move |event| {
-            let database = event.database().map_err(errors::refused);
-            opening.end(&of_shared, database.map(IdbDatabase::from).and_then(checked));
-        });
-        let (opening, of_shared, of_name) = (Rc::clone(self), Weak::clone(shared), name.to_owned());
-        request.on_error(move |event| {
-            let event = web_sys::Event::from(event);
-            // Or some browsers report it as an error of nobody's.
-            event.prevent_default();
-            let exception = exception_of(&event);
-            match (version, errors::name(&exception).as_str()) {
-                (Some(_), "VersionError") => opening.ask(&of_shared, &of_name, None),
-                // It was deleted between the two.
-                (None, "AbortError") => opening.ask(&of_shared, &of_name, Some(VERSION)),
-                _ => opening.end(&of_shared, Err(errors::of_opening(&failure.take().unwrap_or(exception)))),
-            }
-        });
+        let [of_upgrade, of_success, of_error] = [Rc::clone(&asked), Rc::clone(&asked), asked];
+        request.on_upgrade_needed(move |event| of_upgrade.upgrade(&event));
+        request.on_success(move |event| of_success.succeeded(&event));
+        request.on_error(move |event| of_error.failed(&event.into()));
         // The one before is dropped, which may be the one that is being answered.
         drop(self.request.replace(Some(request)));
     }
@@ -175,6 +161,49 @@ impl Opening {
         *self.outcome.borrow_mut() = Some(outcome);
         self.over.now();
         drop(self.request.take());
+    }
+}
+
+/// What a request to open a database is answered with.
+struct Asked {
+    opening: Rc<Opening>,
+    shared: Weak<Shared>,
+    name: String,
+    version: Option<u32>,
+    /// Why an upgrade failed.
+    failure: Cell<Option<JsValue>>,
+}
+
+impl Asked {
+    /// Brings a database to the form of this code, or leaves it as it is.
+    fn upgrade(&self, event: &VersionChangeEvent) {
+        let Err(error) = upgraded(event, self.version) else { return };
+        self.failure.set(Some(errors::thrown(error)));
+        if let Some(transaction) = event.target().ok().and_then(|request| request.transaction()) {
+            // Refused when it has just ended by itself.
+            let _ = transaction.abort();
+        }
+    }
+
+    fn succeeded(&self, event: &OpenDatabaseRequestEvent) {
+        let database = event.database().map_err(errors::refused);
+        self.opening.end(&self.shared, database.and_then(checked));
+    }
+
+    fn failed(&self, event: &Event) {
+        // Or some browsers report it as an error of nobody's.
+        event.prevent_default();
+        let exception = event.target().map_or(JsValue::UNDEFINED, |request| get(&request, "error"));
+        let again = match (self.version, errors::name(&exception).as_str()) {
+            (Some(_), "VersionError") => None,
+            // It was deleted between the two.
+            (None, "AbortError") => Some(VERSION),
+            _ => {
+                let error = errors::of_opening(&self.failure.take().unwrap_or(exception));
+                return self.opening.end(&self.shared, Err(error));
+            }
+        };
+        self.opening.ask(&self.shared, &self.name, again);
     }
 }
 
@@ -205,33 +234,20 @@ fn dismissed(outcome: Result<IdbDatabase, StoreError>) -> Result<IdbDatabase, St
     Err(StoreError::closed())
 }
 
-/// Brings a database to the form of this code, or to nothing.
-fn upgrade(event: &VersionChangeEvent, asked: Option<u32>) -> Result<(), JsValue> {
-    let done = || {
-        let database: Database = event.database()?;
-        match asked {
-            Some(_) => migrations::run(&database, event.old_version()?),
-            // It is not there any more, and now there is an empty one that has no form.
-            None => Err(idb::Error::EventTargetNotFound),
-        }
-    };
-    let outcome = done().map_err(errors::thrown);
-    if outcome.is_err()
-        && let Some(transaction) = event.target().ok().and_then(|request| request.transaction())
-    {
-        let _: Result<Transaction, _> = transaction.abort();
-    }
-    outcome
+fn upgraded(event: &VersionChangeEvent, asked: Option<u32>) -> Result<(), idb::Error> {
+    // Asked for in whatever form it had, it is not there any more; and now there is an empty one that has no form.
+    asked.ok_or(idb::Error::EventTargetNotFound)?;
+    migrations::run(&event.database()?, event.old_version()?)
 }
 
 /// The database, if this code can work on it, ready to make way for others.
-fn checked(database: IdbDatabase) -> Result<IdbDatabase, StoreError> {
+fn checked(open: Database) -> Result<IdbDatabase, StoreError> {
+    let version = open.version().map_err(errors::refused)?;
+    let names = open.store_names();
+    let database = IdbDatabase::from(open);
     // Called by the platform itself, so that a tab whose module has trapped holds nobody up.
     let close = get(&database, "close").unchecked_into::<Function>().bind0(&database);
     database.set_onversionchange(Some(&close));
-    let open = Database::from(database.clone());
-    let version = open.version().map_err(errors::refused)?;
-    let names = open.store_names();
     let problem = if !is_ours(version) {
         let message = format!(
             "the database has version {version}, but this version of Epitome reads those below {}",
@@ -245,10 +261,6 @@ fn checked(database: IdbDatabase) -> Result<IdbDatabase, StoreError> {
     };
     database.close();
     Err(problem)
-}
-
-fn exception_of(event: &web_sys::Event) -> JsValue {
-    event.target().map_or(JsValue::UNDEFINED, |request| get(&request, "error"))
 }
 
 fn factory() -> Result<Factory, StoreError> {

@@ -75,14 +75,17 @@ impl Transaction {
     ) -> Continuation {
         let mut request = GetStoreRequest::from(request.clone());
         let outcome: Rc<Cell<_>> = Rc::default();
-        let (of_event, asking) = (Rc::clone(&outcome), self.asking.clone());
-        request.on_success(move |_| {
+        let of_event = Rc::clone(&outcome);
+        let asking = self.asking.clone();
+        // Boxed, because what is called back is compiled twice.
+        let on_success: Box<dyn FnOnce()> = Box::new(move || {
             let went_on = go_on(&asking);
             if went_on.is_err() {
                 asking.abort();
             }
             of_event.set(Some(went_on));
         });
+        request.on_success(|_| on_success());
         Continuation { _request: request, outcome }
     }
 
@@ -125,13 +128,17 @@ impl Asking {
         store: &str,
         request: impl FnOnce(&ObjectStore) -> Result<R, Thrown>,
     ) -> Result<IdbRequest, StoreError> {
-        let asked = match self.0.object_store(store) {
-            Ok(store) => request(&ObjectStore::from(store)).map_err(errors::refused),
-            Err(thrown) => Err(errors::of_exception(&thrown)),
-        };
-        // Of one that has just been aborted nothing can be asked; why it was is the better answer.
-        let why = |error| self.0.error().map_or(error, |exception| errors::of_exception(&exception));
-        asked.map(Into::into).map_err(why)
+        request(&self.store(store)?).map(Into::into).map_err(|thrown| self.why(errors::refused(thrown)))
+    }
+
+    fn store(&self, name: &str) -> Result<ObjectStore, StoreError> {
+        let store = self.0.object_store(name).map_err(|thrown| self.why(errors::of_exception(&thrown)))?;
+        Ok(store.into())
+    }
+
+    /// Of a transaction that has just been aborted nothing can be asked; why it was is the better answer.
+    fn why(&self, error: StoreError) -> StoreError {
+        self.0.error().map_or(error, |exception| errors::of_exception(&exception))
     }
 
     fn abort(&self) {
