@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -42,11 +42,29 @@ function parsed(line) {
   }
 }
 
+/** How many files have been put in the place of another. */
+async function replacedIn(folder, seen) {
+  let replaced = 0;
+  for (const name of await readdir(folder).catch(() => [])) {
+    const { ino } = await stat(join(folder, name));
+    if (!name.endsWith(".log")) continue;
+    if (seen.has(name) && seen.get(name) !== ino) replaced += 1;
+    seen.set(name, ino);
+  }
+  return replaced;
+}
+
 test(`Node.js, killed ${kills} times, loses nothing that it kept in files`, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "epitome-crash-"));
+  const seen = new Map();
+  let replaced = 0;
   await killAll(
-    (conversation, undo) => start(folder, conversation, undo),
+    async (conversation, undo) => {
+      replaced += await replacedIn(folder, seen);
+      return start(folder, conversation, undo);
+    },
     (line) => t.diagnostic(line),
   );
+  t.diagnostic(`after ${replaced} of the kills, a copy had taken the place of the file`);
   await rm(folder, { recursive: true });
 });

@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 
 import { randomNumbers } from "../../providers/support/random.mjs";
 
-export const full = !["", "0", undefined].includes(process.env.EPITOME_FULL);
+const full = !["", "0", undefined].includes(process.env.EPITOME_FULL);
 export const kills = Number(process.env.EPITOME_KILLS ?? (full ? 200 : 20));
-export const seed = Number(process.env.EPITOME_SEED ?? Date.now() % 1_000_000);
+const seed = Number(process.env.EPITOME_SEED ?? Date.now() % 1_000_000);
 
 /** After so many kills a new conversation begins. */
-const PER_CONVERSATION = 20;
-/** Nothing takes longer, ms. */
+const PER_CONVERSATION = 10;
+/** A program that says nothing for so long has failed, ms. */
 const PATIENCE = 120_000;
 
 /**
@@ -26,56 +26,107 @@ const PATIENCE = 120_000;
  * @param {(line: string) => void} tell
  */
 export async function killAll(start, tell) {
-  const random = randomNumbers(seed);
-  const below = (count) => Math.floor(random() * count);
-  const totals = { kills: 0, early: 0, appended: 0, made: 0, undone: 0, took: 0, inFlight: 0, found: 0 };
-  const began = Date.now();
-  tell(`seed ${seed} (EPITOME_SEED repeats it), ${kills} kills`);
-  let known = new Known();
+  tell(`seed ${seed} (EPITOME_SEED repeats its choices), ${kills} kills`);
+  const killer = new Killer(start);
   try {
-    for (let kill = 0; ; kill += 1) {
-      const isLast = kill === kills;
-      if (kill % PER_CONVERSATION === 0 && !isLast) known = new Known();
-      const conversation = `conversation ${Math.floor(Math.min(kill, kills - 1) / PER_CONVERSATION)}`;
-      const isEarly = !isLast && kill % PER_CONVERSATION > 0 && below(8) === 0;
-      const undo = isEarly ? "none" : ["none", "none", "none", "newest", "newest", "all"][below(6)];
-      const [reports, delay] = [1 + below(12), random()];
-      const startedAt = performance.now();
-      const run = await start(conversation, undo);
-      let rest;
-      try {
-        if (isEarly) {
-          // It is killed while it opens the conversation, or looks at it.
-          await pause(delay * totals.took * 1.2);
-          totals.early += 1;
-          known.mayHave({ kind: "prepare" });
-        } else {
-          known.looked(await inTime(run.next()), totals);
-          totals.took = performance.now() - startedAt;
-          for (let left = isLast ? 0 : reports; left > 0; left -= 1) known.take(await inTime(run.next()), totals);
-          await pause(delay * delay * 60);
-        }
-      } finally {
-        rest = await run.kill();
-      }
-      for (const [at, report] of rest.entries()) {
-        if (isEarly && at === 0) known.looked(report, totals);
-        else known.take(report, totals);
-      }
-      if (isLast) break;
-      totals.kills += 1;
-    }
+    await killer.run();
   } catch (error) {
-    error.message = `after ${totals.kills} kills of seed ${seed}: ${error.message}`;
+    error.message = `after ${killer.totals.kills} kills, seed ${seed}: ${error.message}`;
+    throw error;
+  } finally {
+    tell(killer.summary());
+  }
+}
+
+class Killer {
+  random = randomNumbers(seed);
+  totals = { kills: 0, early: 0, messages: 0, compactions: 0, undone: 0, underWay: {}, happened: 0 };
+  began = performance.now();
+  /** How long the program took until its first report, and for a step, ms. */
+  times = { look: 500, step: 5 };
+
+  constructor(start) {
+    this.start = start;
+  }
+
+  below(count) {
+    return Math.floor(this.random() * count);
+  }
+
+  async run() {
+    for (let first = 0; first < kills; first += PER_CONVERSATION) {
+      const conversation = `conversation ${first / PER_CONVERSATION}`;
+      const known = new Known(this.totals);
+      const count = Math.min(PER_CONVERSATION, kills - first);
+      for (let kill = 0; kill < count; kill += 1) {
+        if (kill > 0 && this.below(8) === 0) await this.killEarly(conversation, known);
+        else await this.killLater(conversation, known);
+        this.totals.kills += 1;
+      }
+      await this.endWell(conversation, known);
+    }
+  }
+
+  /** It is killed while it opens the conversation, or looks at it. */
+  async killEarly(conversation, known) {
+    const delay = this.random();
+    const run = await this.start(conversation, "none");
+    await pause(delay * this.times.look * 1.2);
+    const [first, ...rest] = await run.kill();
+    this.totals.early += 1;
+    known.mayHavePrepared();
+    if (first !== undefined) known.looked(first);
+    for (const report of rest) known.take(report);
+  }
+
+  /** It is killed somewhere between two reports. */
+  async killLater(conversation, known) {
+    const undo = ["none", "none", "none", "newest", "newest", "all"][this.below(6)];
+    const [steps, delay] = [1 + this.below(12), this.random()];
+    const run = await this.start(conversation, undo);
+    const rest = await killedAfter(run, async () => {
+      const started = performance.now();
+      known.looked(await inTime(run.next()));
+      const looked = performance.now();
+      for (let left = steps; left > 0; left -= 1) known.take(await inTime(run.next()));
+      this.times = { look: looked - started, step: (performance.now() - looked) / steps };
+      await pause(delay * 2 * this.times.step);
+    });
+    for (const report of rest) known.take(report);
+    const { kind } = known.pending[0];
+    this.totals.underWay[kind] = (this.totals.underWay[kind] ?? 0) + 1;
+  }
+
+  /** What was found after the last kill. */
+  async endWell(conversation, known) {
+    const run = await this.start(conversation, "all");
+    await killedAfter(run, async () => known.looked(await inTime(run.next())));
+  }
+
+  summary() {
+    const { kills, early, messages, compactions, undone, underWay, happened } = this.totals;
+    const minutes = (performance.now() - this.began) / 60_000;
+    const steps = Object.entries(underWay).map(([kind, count]) => `${count} ${kind}`);
+    return (
+      `${kills} kills in ${minutes.toFixed(1)} min (${(kills / minutes).toFixed(0)} a minute): ${early} while it was opened; ` +
+      `otherwise with these steps under way: ${steps.join(", ")}; of all these, ${happened} had happened. ` +
+      `${messages} messages, ${compactions} compactions, ${undone} taken back`
+    );
+  }
+}
+
+/**
+ * @param {Run} run
+ * @param {() => Promise<void>} work
+ */
+async function killedAfter(run, work) {
+  try {
+    await work();
+  } catch (error) {
+    await run.kill();
     throw error;
   }
-  const minutes = (Date.now() - began) / 60_000;
-  const { early, appended, made, undone, inFlight, found } = totals;
-  tell(
-    `${totals.kills} kills (${early} of them while opening) in ${minutes.toFixed(1)} min, ${(totals.kills / minutes).toFixed(1)} a minute: ` +
-      `${appended} messages, ${made} compactions, ${undone} taken back; of ${found} steps under way, ${inFlight} had happened`,
-  );
-  return totals;
+  return run.kill();
 }
 
 /** What was acknowledged of a conversation, and what may have happened beyond that. */
@@ -85,46 +136,41 @@ class Known {
   /** Steps under way when it was killed. */
   pending = [];
 
-  mayHave(step) {
-    this.pending.push(step);
+  constructor(totals) {
+    this.totals = totals;
+  }
+
+  mayHavePrepared() {
+    this.pending.push({ kind: "prepare" });
   }
 
   /** The first report of a program. */
-  looked(report, totals) {
-    const { found, undone, compaction } = report;
-    const { digest, ...state } = found;
-    assert.deepEqual(report.problems, [], "problems");
-    const possible = this.pending.reduce(
-      (states, step) => states.flatMap((state) => [state, ...after(state, step)]),
-      [this.state],
-    );
+  looked({ found, undone, compaction, digest, next, problems }) {
+    assert.deepEqual(problems, []);
+    const { digest: shown, ...state } = found;
+    const possible = this.pending.reduce((all, step) => all.flatMap((one) => [one, ...after(one, step)]), [this.state]);
     const which = possible.findIndex((one) => JSON.stringify(one) === JSON.stringify(state));
-    assert.notEqual(which, -1, `found ${JSON.stringify(state)}, but only these can be: ${JSON.stringify(possible)}`);
-    if (which === 0 && this.digest !== undefined) assert.equal(digest, this.digest, "the view is the one acknowledged");
-    totals.found += this.pending.length;
-    totals.inFlight += which > 0 ? 1 : 0;
+    assert.notEqual(which, -1, `found ${JSON.stringify(state)}, but possible are only ${JSON.stringify(possible)}`);
+    if (which === 0 && this.digest !== undefined) assert.equal(shown, this.digest, "the view has changed");
+    if (which > 0) this.totals.happened += 1;
     this.state = state;
-    const { digest: shown, next } = report;
-    this.take({ kind: "undo", undone, digest: shown, next, problems: [] }, totals);
-    this.take({ kind: "prepare", compaction, digest: shown, next, problems: [] }, totals);
+    this.take({ kind: "undo", undone, digest, next, problems });
+    this.take({ kind: "prepare", compaction, digest, next, problems });
   }
 
-  /** One more report. */
-  take({ kind, ids = [], undone = [], compaction, digest, next, problems }, totals) {
-    assert.deepEqual(problems, [], "problems");
-    const { state } = this;
-    const expected = ids.map((_, at) => state.entries + at);
-    assert.deepEqual(ids, expected, "entries are numbered one after the other");
-    if (kind === "append") assert.ok(ids.length > 0, "something was appended");
-    state.entries += ids.length;
+  /** Each other report. */
+  take({ kind, ids = [], undone = [], compaction, digest, next, problems }) {
+    assert.deepEqual(problems, []);
+    const { state, totals } = this;
+    if (kind === "append") assert.ok(ids.length > 0, "nothing was appended");
+    for (const id of ids) assert.equal(id, state.entries++, "entries are numbered one after the other");
     for (const id of undone) assert.equal(id, state.chain.pop(), "the newest compaction is taken back");
     if (compaction !== undefined) {
-      assert.equal(compaction, state.compactions, "compactions are numbered one after the other");
+      assert.equal(compaction, state.compactions++, "compactions are numbered one after the other");
       state.chain.push(compaction);
-      state.compactions += 1;
-      totals.made += 1;
+      totals.compactions += 1;
     }
-    totals.appended += ids.length;
+    totals.messages += ids.length;
     totals.undone += undone.length;
     this.digest = digest;
     this.pending = [next];
@@ -141,10 +187,10 @@ function after({ entries, compactions, chain }, { kind, count }) {
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Fails where something never comes. */
-export async function inTime(promise) {
+function inTime(promise) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error("nothing was heard of it")), PATIENCE);
+    timer = setTimeout(() => reject(new Error("the program says nothing")), PATIENCE);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

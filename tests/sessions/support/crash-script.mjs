@@ -1,5 +1,5 @@
-// What is said in a conversation whose program is killed all the time. Everything follows from the number of a message,
-// so whoever knows how many there are knows them all.
+// What is said in a conversation whose program is killed all the time. Everything follows from the numbers of the
+// conversation and of the message, so whoever knows how many messages there are knows them all.
 
 import { randomNumbers } from "../../providers/support/random.mjs";
 
@@ -7,44 +7,66 @@ const WORDS = "file line error path build test value list open read close 漢字
   " ",
 );
 
-function words(seed, count) {
-  const random = randomNumbers(seed * 7919 + 1);
-  return Array.from({ length: count }, () => WORDS[Math.floor(random() * WORDS.length)]).join(" ");
-}
-
-/** The options of the session: so small a window that every few turns something has to be compacted. */
-export const OPTIONS = {
-  budget: { window: 2_600, reserve: 300 },
-  format: "openai-chat",
-  overflow: { threshold: 3_000, keep: 600 },
-};
-
 const QUESTION = 0;
 const CALL = 1;
 const RESULT = 2;
 const ANSWER = 3;
 
-/** Every fifth result is so long that only its beginning and end are shown. */
-const isLong = (turn) => turn % 5 === 4;
+export const FORMAT = "openai-chat";
 
-export function message(number) {
-  const turn = Math.floor(number / 4);
-  const id = `call_${turn}`;
-  switch (number % 4) {
-    case QUESTION:
-      return { role: "user", content: `#${number} ${words(number, 30)}` };
-    case CALL: {
-      const call = { name: "read_file", arguments: JSON.stringify({ path: `${turn}.txt` }) };
-      return { role: "assistant", content: null, tool_calls: [{ id, type: "function", function: call }] };
+/** So small a window that every few turns something has to be compacted, and results that are shown shortened. */
+const OPTIONS = {
+  budget: { window: 2_600, reserve: 300 },
+  format: FORMAT,
+  overflow: { threshold: 3_000, keep: 600 },
+};
+
+export class Script {
+  /** @param {string} conversation its name, which ends with its number */
+  constructor(conversation) {
+    // In every second one the wholes of the long results, which are longer, are let go of after a while: much of what was
+    // written is deleted then, and a store that copies what is left does so.
+    this.isThrifty = Number(conversation.split(" ").at(-1)) % 2 === 1;
+    this.options = this.isThrifty ? { ...OPTIONS, retention: { maxBytes: 100_000 } } : OPTIONS;
+  }
+
+  message(number) {
+    const turn = Math.floor(number / 4);
+    const id = `call_${turn}`;
+    switch (number % 4) {
+      case QUESTION:
+        return { role: "user", content: `#${number} ${words(number, 30)}` };
+      case CALL: {
+        const call = { name: "read_file", arguments: JSON.stringify({ path: `${turn}.txt` }) };
+        return { role: "assistant", content: null, tool_calls: [{ id, type: "function", function: call }] };
+      }
+      case RESULT:
+        return { role: "tool", tool_call_id: id, content: `#${number} ${words(number, this.lengthOf(number))}` };
+      default:
+        return { role: "assistant", content: `#${number} ${words(number, 40)}` };
     }
-    case RESULT:
-      return { role: "tool", tool_call_id: id, content: `#${number} ${words(number, isLong(turn) ? 1_200 : 200)}` };
-    default:
-      return { role: "assistant", content: `#${number} ${words(number, 40)}` };
+  }
+
+  messages(from, to) {
+    return Array.from({ length: to - from }, (_, at) => this.message(from + at));
+  }
+
+  /** Whether a message is shown shortened. */
+  isLong(number) {
+    const turn = Math.floor(number / 4);
+    return number % 4 === RESULT && (this.isThrifty ? turn % 2 === 1 : turn % 5 === 4);
+  }
+
+  lengthOf(number) {
+    if (!this.isLong(number)) return 200;
+    return this.isThrifty ? 10_000 : 1_200;
   }
 }
 
-export const messages = (from, to) => Array.from({ length: to - from }, (_, at) => message(from + at));
+function words(seed, count) {
+  const random = randomNumbers(seed * 7919 + 1);
+  return Array.from({ length: count }, () => WORDS[Math.floor(random() * WORDS.length)]).join(" ");
+}
 
 /**
  * What is done next.

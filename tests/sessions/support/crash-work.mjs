@@ -1,30 +1,37 @@
 // What the program does that is killed: it looks at what it finds in its store, says so, and goes on with the conversation.
 // The same in Node.js, in a page, and in a Durable Object.
 
-import { messages, nextStep, OPTIONS } from "./crash-script.mjs";
+import { FORMAT, nextStep, Script } from "./crash-script.mjs";
 
 export class Work {
+  /** What is wrong with what was seen since the last report. */
+  problems = [];
+
   /**
    * Opens the conversation.
    *
-   * @param {object} epitome `Session`, `validate`, `memory`
+   * @param {object} epitome `Session`, `memory`, `repair`, `validate`
    * @param {object} store
    * @param {string} id
    */
   static async open(epitome, store, id) {
     const work = new Work();
-    Object.assign(work, { epitome, store, id, problems: [] });
+    Object.assign(work, { epitome, store, id, script: new Script(id) });
     work.session = await work.opened(store, id);
     return work;
   }
 
   async opened(store, id) {
-    const session = await this.epitome.Session.open({ ...OPTIONS, store, id });
+    const session = await this.epitome.Session.open({ ...this.script.options, store, id });
     session.on("warning", ({ code, message }) => this.problems.push(`warning ${code}: ${message}`));
     return session;
   }
 
-  // -------------------------------------------------------------------------------------------------------- looking
+  expect(isSo, problem) {
+    if (!isSo) this.problems.push(problem);
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ looking
 
   /**
    * How things are.
@@ -33,103 +40,98 @@ export class Work {
    */
   async look(undo) {
     const found = await this.found();
-    await this.checkCopy(found.chain);
+    await this.checkCopy(found);
     const undone = await this.takeBack(this.session, undo);
     const { compaction } = await this.prepared("prepare");
     this.entries = found.entries;
     this.since = { prepared: true };
-    return { found, undone, ...(await this.said({ compaction })) };
+    return this.said({ found, undone, compaction });
   }
 
   /** What was there when the conversation was opened. */
   async found() {
-    const history = [];
-    for await (const entry of this.session.history()) history.push(entry);
-    this.checkHistory(history);
-    const compactions = await this.session.compactions();
-    const digest = await this.checkView(this.session, "as it was found");
+    const digest = await this.viewDigest(this.session, "as it was found");
     const other = await this.opened(this.store, this.id);
-    if ((await this.checkView(other, "opened a second time")) !== digest)
-      this.problems.push("opened again it looks different");
+    this.expect((await this.viewDigest(other, "opened again")) === digest, "opened again, it looks different");
     await other.close();
-    return {
-      entries: history.length,
-      compactions: compactions.length,
-      chain: this.chainOf(compactions),
-      digest,
-    };
+    const entries = await this.checkHistory(this.session);
+    const compactions = await this.session.compactions();
+    return { entries, compactions: compactions.length, chain: this.chainOf(compactions), digest };
   }
 
-  checkHistory(history) {
-    const expected = messages(0, history.length);
-    history.forEach(({ id, message, shortened }, at) => {
-      if (id !== at) this.problems.push(`entry ${at} of the history has the number ${id}`);
-      if (shortened) this.problems.push(`entry ${at} is not whole`);
-      if (JSON.stringify(message) !== JSON.stringify(expected[at]))
-        this.problems.push(`entry ${at} is another message`);
-    });
+  /** How many entries there are. */
+  async checkHistory(session) {
+    let entries = 0;
+    for await (const { id, message, shortened } of session.history()) {
+      this.expect(id === entries, `entry ${entries} of the history has the number ${id}`);
+      const mayBeShortened = this.script.isThrifty && this.script.isLong(entries);
+      const isRight = JSON.stringify(message) === JSON.stringify(this.script.message(entries));
+      this.expect(shortened ? mayBeShortened : isRight, `entry ${entries} is not what was appended`);
+      entries += 1;
+    }
+    this.expect(
+      session.meter().entries === entries,
+      `the history has ${entries} of ${session.meter().entries} entries`,
+    );
+    return entries;
   }
 
   /** The compactions in force, oldest first. */
   chainOf(compactions) {
-    const inForce = compactions.filter((made) => made.inForce);
-    compactions.forEach((made, at) => {
+    for (const [at, made] of compactions.entries()) {
       const { id, inForce, undone, tokensBefore, tokensAfter, hidden, edited } = made;
-      if (id !== at) this.problems.push(`compaction ${at} has the number ${id}`);
-      if (inForce === undone) this.problems.push(`compaction ${at} is neither in force nor undone, or both`);
-      if (tokensAfter >= tokensBefore) this.problems.push(`compaction ${at} made nothing smaller`);
-      if (hidden.length + edited.length === 0) this.problems.push(`compaction ${at} did nothing`);
-    });
-    inForce.forEach(({ id, parent }, at) => {
-      if ((parent ?? -1) !== (inForce[at - 1]?.id ?? -1))
-        this.problems.push(`compaction ${id} was made from ${parent}`);
-    });
-    return inForce.map(({ id }) => id);
+      this.expect(id === at, `compaction ${at} has the number ${id}`);
+      this.expect(inForce !== undone, `compaction ${id} is neither in force nor taken back, or both`);
+      this.expect(tokensAfter < tokensBefore, `compaction ${id} has made nothing smaller`);
+      this.expect(hidden.length + edited.length > 0, `compaction ${id} has done nothing`);
+    }
+    const chain = compactions.filter(({ inForce }) => inForce);
+    for (const [at, { id, parent }] of chain.entries()) {
+      this.expect((parent ?? -1) === (chain[at - 1]?.id ?? -1), `compaction ${id} was made from ${parent}`);
+    }
+    return chain.map(({ id }) => id);
   }
 
-  /** Its digest. */
-  async checkView(session, when) {
+  async viewDigest(session, when) {
     const view = session.view();
-    const violations = this.epitome.validate(view, { format: OPTIONS.format });
-    if (violations.length > 0) this.problems.push(`the view ${when} is not valid: ${JSON.stringify(violations)}`);
+    const violations = this.epitome.validate(view, { format: FORMAT });
+    this.expect(violations.length === 0, `the view ${when} is not valid: ${JSON.stringify(violations)}`);
     return digestOf(view);
   }
 
-  /** Takes back every compaction of a copy. */
-  async checkCopy(chain) {
-    const store = this.epitome.memory();
-    await this.epitome.Session.import(await this.session.export(), { ...OPTIONS, store, id: "copy" }).then((copy) =>
-      copy.close(),
-    );
+  /** Takes every compaction of a copy back. */
+  async checkCopy({ chain, digest }) {
+    const { Session, memory } = this.epitome;
+    const store = memory();
+    const imported = await Session.import(await this.session.export(), { ...this.script.options, store, id: "copy" });
+    await imported.close();
     const copy = await this.opened(store, "copy");
-    if ((await digestOf(copy.view())) !== (await digestOf(this.session.view())))
-      this.problems.push("a copy looks different");
+    this.expect((await this.viewDigest(copy, "of a copy")) === digest, "a copy looks different");
     const undone = await this.takeBack(copy, "all");
-    if (undone.join() !== chain.toReversed().join())
-      this.problems.push(`of ${chain}, those were taken back: ${undone}`);
+    this.expect(undone.join() === chain.toReversed().join(), `of ${chain}, those were taken back: ${undone}`);
     await copy.close();
   }
 
-  async takeBack(session, undo) {
-    const all = [];
-    const chain = (await session.compactions()).filter(({ inForce }) => inForce);
-    for (
-      let left = undo === "all" ? chain.length : Math.min(chain.length, undo === "newest" ? 1 : 0);
-      left > 0;
-      left -= 1
-    ) {
-      all.push(...(await session.undo()));
-      await this.checkView(session, `without compaction ${all.at(-1)}`);
+  /**
+   * @param {object} session
+   * @param {"none" | "newest" | "all"} which
+   * @returns {Promise<number[]>} the compactions that were taken back
+   */
+  async takeBack(session, which) {
+    const inForce = this.chainOf(await session.compactions());
+    const wanted = { none: 0, newest: Math.min(1, inForce.length), all: inForce.length }[which];
+    const undone = [];
+    for (let left = wanted; left > 0; left -= 1) {
+      undone.push(...(await session.undo()));
+      await this.viewDigest(session, `without compaction ${undone.at(-1)}`);
     }
-    const { entries } = session.meter();
-    if (undo === "all" && (await digestOf(session.view())) !== (await this.wholeDigest(session, entries))) {
-      this.problems.push("without any compaction, the view is not the whole conversation");
+    if (wanted === 0) return undone;
+    const entries = await this.checkHistory(session);
+    if (wanted === inForce.length) {
+      const isWhole = (await digestOf(session.view())) === (await this.wholeDigest(session, entries));
+      this.expect(isWhole, "without any compaction, the view is not the whole conversation");
     }
-    const history = [];
-    for await (const entry of session.history()) history.push(entry);
-    if (history.length !== entries) this.problems.push(`${history.length} of ${entries} entries are left`);
-    this.checkHistory(history);
-    return all;
+    return undone;
   }
 
   /**
@@ -138,12 +140,12 @@ export class Work {
    */
   async wholeDigest(session, entries) {
     const view = session.view();
-    const isLong = ({ content }) => content !== null && content.length > OPTIONS.overflow.threshold;
-    const shown = messages(0, entries).map((message, at) => (isLong(message) ? view[at] : message));
-    return digestOf(this.epitome.repair(shown, { format: OPTIONS.format }).messages);
+    const { script, epitome } = this;
+    const shown = script.messages(0, entries).map((message, at) => (script.isLong(at) ? view[at] : message));
+    return digestOf(epitome.repair(shown, { format: FORMAT }).messages);
   }
 
-  // ---------------------------------------------------------------------------------------------------------- going on
+  // ----------------------------------------------------------------------------------------------------------- going on
 
   /** The next step of the conversation. */
   async step() {
@@ -152,7 +154,7 @@ export class Work {
   }
 
   async append(count) {
-    const ids = await this.session.append(messages(this.entries, this.entries + count));
+    const ids = await this.session.append(this.script.messages(this.entries, this.entries + count));
     this.entries += count;
     this.since = {};
     return { ids };
@@ -169,9 +171,10 @@ export class Work {
   }
 
   async prepared(how) {
-    const { report, compaction } = await this.session[how]();
-    if (report.after > report.limit) this.problems.push(`${report.after} tokens do not fit into ${report.limit}`);
-    await this.checkView(this.session, `after ${how}`);
+    const { report, compaction, messages } = await this.session[how]();
+    this.expect(report.after <= report.limit, `${report.after} tokens do not fit into ${report.limit}`);
+    const isShown = (await digestOf(messages)) === (await this.viewDigest(this.session, `after ${how}`));
+    this.expect(isShown, `${how} returns another view than is shown`);
     return { compaction };
   }
 
