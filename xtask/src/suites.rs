@@ -257,17 +257,17 @@ fn in_browser(prepared: &Prepared, browser: &Browser, test: &str, features: &str
     line.extend(words.map(str::to_owned));
     line.extend(["--features".to_owned(), features.to_owned(), "--config".to_owned(), runner]);
     let (program, arguments) = line.split_first().context("an empty command line")?;
-    let (text, success) = call(program, arguments)
+    let (output, success) = call(program, arguments)
         .envs(&prepared.environment)
         .env("WASM_BINDGEN_TEST_TIMEOUT", "300")
         .env("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", "60")
         .without_envs(&browsers::other_drivers(browser))
         .tee()?;
     let expected = format!("Running headless tests in {} ", browser.runner_name);
-    if success && !text.contains(&expected) {
+    if success && !output.contains(&expected) {
         bail!("the tests did not run in {}", browser.runner_name);
     }
-    Ok(Counts::from_rust(&text).of_run(success))
+    Ok(Counts::from_rust(&output).of_run(success))
 }
 
 fn run_and_count(program: Call, count: impl Fn(&str) -> Counts) -> Result<Counts> {
