@@ -29,7 +29,7 @@ const allDeclarations = Object.fromEntries(
 const SHELL_CODES = ["not_initialised", "needs_create_message", "internal"];
 const RESERVED_CODES = ["invalid_history"];
 /** What only waiting calls end with. */
-const WAITING_CODES = ["aborted", ...contract.providerCodes, ...contract.storeCodes];
+const WAITING_CODES = ["aborted", "closed", ...contract.providerCodes, ...contract.storeCodes];
 /** Added by the shell: references to host messages, which never cross. */
 const SHELL_KEYS = { Patch: ["originals"] };
 

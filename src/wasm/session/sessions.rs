@@ -165,7 +165,7 @@ pub fn session_view(number: u32) -> Result<JsValue, JsValue> {
     let Some(open) = find(number) else { return Ok(JsValue::UNDEFINED) };
     let edition = open.session.edition();
     let items = open.session.view_without(&|entry| open.held.has(entry, edition)).map_err(Failure::from)?;
-    Ok(shown(open.held.view(&items, edition), edition))
+    Ok(shown(&open.held.view(&items, edition), edition))
 }
 
 /// How large the view is; `undefined` when there is no such session.
@@ -199,12 +199,12 @@ pub fn session_let_go(number: u32) {
 }
 
 fn told(open: &Open, entries: &[HistoryEntry]) -> JsValue {
-    shown(open.held.history(entries), open.session.edition())
+    shown(&open.held.history(entries), open.session.edition())
 }
 
 /// (The edition as a text: it is larger than numbers of JavaScript are exact.)
-fn shown(view: Array, edition: u64) -> JsValue {
-    Array::of2(&JsValue::from(edition.to_string()), &view).into()
+fn shown(view: &Array, edition: u64) -> JsValue {
+    Array::of2(&JsValue::from(edition.to_string()), view).into()
 }
 
 // ------------------------------------------------------------------------------------------------------------------ calls
@@ -257,12 +257,12 @@ pub fn session_prepare(number: u32, length: usize, host: Host) -> u32 {
     begin(number, host, async move |open, host| {
         let [more] = wire::exactly(wire::decode_roots(&input)?)?;
         let more = Record(&more);
-        let mode = more.get("mode").text()?;
-        if mode == "never" {
+        let how = more.get("mode").text()?;
+        if how == "never" {
             return prepared(&open, &open.session.prepare_now().await?);
         }
         asking(&host, more, async |providers| {
-            let done = if mode == "now" {
+            let done = if how == "now" {
                 let instructions = more.get("instructions").given().map(Record::text).transpose()?;
                 open.session.compact_now(providers, instructions).await?
             } else {
@@ -381,9 +381,9 @@ pub fn session_pin(number: u32, entry: f64, pin: bool, host: Host) -> u32 {
     begin(number, host, async move |open, _| {
         let entry = natural(entry);
         if pin {
-            open.session.pin(entry).await?
+            open.session.pin(entry).await?;
         } else {
-            open.session.unpin(entry).await?
+            open.session.unpin(entry).await?;
         }
         Ok(JsValue::UNDEFINED)
     })
@@ -503,7 +503,7 @@ fn prepared(open: &Open, prepared: &Prepared) -> Answer {
     let edition = open.session.edition();
     // First: what is asked for here may be let go of by the view.
     let originals = open.held.originals(originals);
-    let view = shown(open.held.view(items, edition), edition);
+    let view = shown(&open.held.view(items, edition), edition);
     Ok(Array::of3(&record, &originals, &view).into())
 }
 
