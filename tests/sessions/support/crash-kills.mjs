@@ -19,6 +19,7 @@ const PATIENCE = 120_000;
  * @typedef {object} Run
  * @property {() => Promise<object>} next its next report
  * @property {() => Promise<object[]>} kill ends when it is dead; the reports that it had sent until then
+ * @property {() => Promise<boolean>} [hasDeleted] whether the storage itself says that it has deleted everything
  */
 
 /**
@@ -30,6 +31,7 @@ export async function killAll(start, tell) {
   const killer = new Killer(start);
   try {
     await killer.run();
+    return killer.totals;
   } catch (error) {
     error.message = `after ${killer.totals.kills} kills, seed ${seed}: ${error.message}`;
     throw error;
@@ -38,9 +40,20 @@ export async function killAll(start, tell) {
   }
 }
 
+const blankTotals = () => ({
+  kills: 0,
+  early: 0,
+  messages: 0,
+  compactions: 0,
+  undone: 0,
+  underWay: {},
+  happened: 0,
+  deleted: 0,
+});
+
 class Killer {
   random = randomNumbers(seed);
-  totals = { kills: 0, early: 0, messages: 0, compactions: 0, undone: 0, underWay: {}, happened: 0 };
+  totals = blankTotals();
   began = performance.now();
   /** How long the program took until its first report, and for a step, ms. */
   times = { look: 500, step: 5 };
@@ -75,7 +88,7 @@ class Killer {
     const [first, ...rest] = await run.kill();
     this.totals.early += 1;
     known.mayHavePrepared();
-    if (first !== undefined) known.looked(first);
+    if (first !== undefined) await known.looked(first, run);
     for (const report of rest) known.take(report);
   }
 
@@ -86,7 +99,7 @@ class Killer {
     const run = await this.start(conversation, undo);
     const rest = await killedAfter(run, async () => {
       const started = performance.now();
-      known.looked(await inTime(run.next()));
+      await known.looked(await inTime(run.next()), run);
       const looked = performance.now();
       for (let left = steps; left > 0; left -= 1) known.take(await inTime(run.next()));
       this.times = { look: looked - started, step: (performance.now() - looked) / steps };
@@ -100,7 +113,7 @@ class Killer {
   /** What was found after the last kill. */
   async endWell(conversation, known) {
     const run = await this.start(conversation, "all");
-    await killedAfter(run, async () => known.looked(await inTime(run.next())));
+    await killedAfter(run, async () => known.looked(await inTime(run.next()), run));
   }
 
   summary() {
@@ -130,13 +143,13 @@ async function killedAfter(run, work) {
 }
 
 /** What was acknowledged of a conversation, and what may have happened beyond that. */
-class Known {
+export class Known {
   state = { entries: 0, compactions: 0, chain: [] };
   digest = undefined;
   /** Steps under way when it was killed. */
   pending = [];
 
-  constructor(totals) {
+  constructor(totals = blankTotals()) {
     this.totals = totals;
   }
 
@@ -144,9 +157,18 @@ class Known {
     this.pending.push({ kind: "prepare" });
   }
 
-  /** The first report of a program. */
-  looked({ found, undone, compaction, digest, next, problems }) {
-    assert.deepEqual(problems, []);
+  /**
+   * The first report of a program.
+   *
+   * @param {any} report
+   * @param {Run} run
+   */
+  async looked({ found, undone, compaction, digest, next, problems }, run) {
+    const isDeleted = found.entries === 0 && this.state.entries > 0 && (await run.hasDeleted?.());
+    if (isDeleted) this.forget();
+    // Of that, a store may have warned.
+    const bad = problems.filter((problem) => !(isDeleted && /^warning store_/.test(problem)));
+    assert.deepEqual(bad, []);
     const { digest: shown, ...state } = found;
     const possible = this.pending.reduce((all, step) => all.flatMap((one) => [one, ...after(one, step)]), [this.state]);
     const which = possible.findIndex((one) => JSON.stringify(one) === JSON.stringify(state));
@@ -154,8 +176,16 @@ class Known {
     if (which === 0 && this.digest !== undefined) assert.equal(shown, this.digest, "the view has changed");
     if (which > 0) this.totals.happened += 1;
     this.state = state;
-    this.take({ kind: "undo", undone, digest, next, problems });
-    this.take({ kind: "prepare", compaction, digest, next, problems });
+    this.take({ kind: "undo", undone, digest, next, problems: bad });
+    this.take({ kind: "prepare", compaction, digest, next, problems: bad });
+  }
+
+  /** Everything was deleted by the storage itself. */
+  forget() {
+    this.state = { entries: 0, compactions: 0, chain: [] };
+    this.digest = undefined;
+    this.pending = [];
+    this.totals.deleted += 1;
   }
 
   /** Each other report. */
@@ -184,10 +214,10 @@ function after({ entries, compactions, chain }, { kind, count }) {
   return [{ entries, compactions: compactions + 1, chain: [...chain, compactions] }];
 }
 
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Fails where something never comes. */
-function inTime(promise) {
+export function inTime(promise) {
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error("the program says nothing")), PATIENCE);
