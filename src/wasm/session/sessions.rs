@@ -468,8 +468,9 @@ impl Future for Call {
     type Output = Answer;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
-        self.open.calls.go_on(self.number);
+        let before = self.open.calls.go_on(self.number);
         let polled = self.running.as_mut().poll(context);
+        self.open.calls.go_on(before);
         let is_closed = self.open.calls.is_closed();
         match polled {
             Poll::Ready(answer) => {

@@ -25,9 +25,9 @@ impl Calls {
         self.is_closed.get()
     }
 
-    /// From now on this call is the one that goes on.
-    pub(super) fn go_on(&self, call: u64) {
-        self.current.set(call);
+    /// From now on this call is the one that goes on. Returns which one did: a function of the host may begin another.
+    pub(super) fn go_on(&self, call: u64) -> u64 {
+        self.current.replace(call)
     }
 
     pub(super) fn waits(&self, call: u64) -> bool {
