@@ -77,7 +77,7 @@ export class Core {
     this.isLooking = false;
     /** @private */
     this.channel = new Channel(settings.store, settings.shared, (news) => this.hear(news));
-    const forget = forgetter(instance);
+    const forget = forgetterOf(instance);
     for (const provider of settings.models.providers) forget?.(provider);
   }
 
@@ -155,7 +155,9 @@ export class Core {
    */
   async ask(owner, { begin, take = (answer) => answer, signal, asks = false }) {
     await this.open(signal, owner);
-    const { number, counter } = /** @type {NonNullable<typeof this.handle>} */ (this.handle);
+    // It may have been closed since that was settled.
+    if (this.handle === undefined) throw closedError();
+    const { number, counter } = this.handle;
     const { instance, inner } = this;
     return this.run((host) => instance.call((glue) => begin(glue, number, host)), {
       take,
@@ -364,6 +366,15 @@ export class Core {
       // It trapped: then there is nothing to free.
     }
   }
+}
+
+/** A registry that nobody holds forgets nothing. @type {WeakMap<SessionInstance, ReturnType<typeof forgetter>>} */
+const forgetters = new WeakMap();
+
+/** @param {SessionInstance} instance */
+function forgetterOf(instance) {
+  if (!forgetters.has(instance)) forgetters.set(instance, forgetter(instance));
+  return forgetters.get(instance);
 }
 
 /** Why what goes on behind calls ends. */

@@ -131,7 +131,13 @@ pub struct Done {
 
 impl Done {
     fn merge(&mut self, mut other: Self) {
-        self.report = other.report.take().or(self.report.take());
+        let earlier = self.report.take();
+        let spent = earlier.as_ref().and_then(|report| report.models);
+        self.report = other.report.take();
+        if let (Some(report), Some(spent)) = (&mut self.report, spent) {
+            report.models.get_or_insert_default().add(spent);
+        }
+        self.report = self.report.take().or(earlier);
         self.events.append(&mut other.events);
         self.warnings.append(&mut other.warnings);
     }
@@ -195,6 +201,8 @@ pub struct Conversation<'c> {
     state: State,
     /// How things were when the step under way began.
     step: Option<Before>,
+    /// Who is told what is being done, as it begins.
+    told: Option<Rc<dyn Fn(Status) + 'c>>,
 }
 
 /// How things were when a step began, for the case that it fails, and for its report.
@@ -263,6 +271,7 @@ impl<'c> Conversation<'c> {
             hash: ContentHash::new(),
             state,
             step: None,
+            told: None,
         };
         conversation.pinned = vec![false; conversation.messages.len()];
         for pin in &conversation.state.pinned {
@@ -662,6 +671,7 @@ impl Conversation<'_> {
         if backlog.is_empty() || providers.of(Purpose::ToolPair).is_none() {
             return Ok(Done::default());
         }
+        self.say(Status::SummarizingTools);
         let written = summarize::tool_pairs(&self.transcript, &backlog, &calls, &*self.counter).await?;
         drop(ladder);
         let (made, failures) = (calls.made(), calls.failures());
@@ -815,6 +825,12 @@ impl Conversation<'_> {
 
     // ---------------------------------------------------------------------------------------------------------- passes
 
+    fn say(&self, status: Status) {
+        if let Some(told) = &self.told {
+            told(status);
+        }
+    }
+
     fn goal(&self) -> Goal {
         self.options.budget.goal(self.limit, self.standing.total, &self.options.policy)
     }
@@ -842,6 +858,7 @@ impl Conversation<'_> {
     async fn pass(&mut self, providers: Providers<'_>, pass: Pass) -> Boxed<Done> {
         let policy = &self.options.policy;
         let calls = Calls::new(policy, providers, &*self.counter);
+        self.say(pass.status);
         let mut events = vec![pass.status];
         let mut goal_of_task = self.state.goal.clone();
         let mut subgoals = self.state.subgoals.clone();
@@ -887,7 +904,7 @@ impl Conversation<'_> {
         // Only now: a summary may have taken more of its room than the draft did, or less.
         ladder.fill(target);
         let standing = ladder.standing;
-        let (made, failures) = (calls.made(), calls.failures());
+        let (made, failures, spent) = (calls.made(), calls.failures(), calls.spent());
         self.count_calls(made, failures.len());
         self.state.goal = goal_of_task;
         self.state.subgoals = subgoals;
@@ -915,7 +932,8 @@ impl Conversation<'_> {
                 standing.runs().first().and_then(|run| self.transcript.slots.get(run.end)).and_then(|slot| slot.source);
             self.state.subgoals.rebuild_after_compaction(end.unwrap_or_default());
         }
-        let report = self.commit(standing, tier, warnings.clone());
+        let mut report = self.commit(standing, tier, warnings.clone());
+        report.models = spent;
         Ok(Done { report: Some(report), events, warnings })
     }
 

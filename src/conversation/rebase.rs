@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use super::{Conversation, State};
+use super::{Conversation, State, Status};
 use crate::budget::{Budget, share};
 use crate::engine::{self, Facts};
 use crate::error::{Error, Result};
@@ -34,7 +34,7 @@ pub(crate) struct Weights {
     pub summaries: u64,
 }
 
-impl Conversation<'_> {
+impl<'c> Conversation<'c> {
     /// The same conversation once more, as it stands between two steps.
     pub(crate) fn copied(&self) -> Self {
         Self {
@@ -50,6 +50,7 @@ impl Conversation<'_> {
             hash: self.hash.clone(),
             state: self.state.clone(),
             step: None,
+            told: None,
         }
     }
 
@@ -127,6 +128,11 @@ impl Conversation<'_> {
             }
         }
         self.state.pinned = pins;
+    }
+
+    /// Who is told what is being done, as it begins.
+    pub(crate) fn tell(&mut self, told: Rc<dyn Fn(Status) + 'c>) {
+        self.told = Some(told);
     }
 
     /// What placeholders call the messages from now on, by index.

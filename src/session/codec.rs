@@ -223,11 +223,12 @@ pub(crate) fn decode<T: DeserializeOwned>(record: &Record) -> Result<T, StoreErr
         Err(_) => return Err(corrupted(kind, number)),
     }
     // The reader's own words could quote the message.
-    serde_json::from_str(&record.text).map_err(|_| match of_unknown_format(record) {
-        true => {
-            StoreError::new(StoreErrorClass::Newer, "the conversation is in a format that this version does not read")
+    serde_json::from_str(&record.text).map_err(|_| {
+        if of_unknown_format(record) {
+            let message = "the conversation is in a format that this version does not read";
+            return StoreError::new(StoreErrorClass::Newer, message);
         }
-        false => corrupted(kind, number),
+        corrupted(kind, number)
     })
 }
 

@@ -254,7 +254,7 @@ impl<'c> Session<'c> {
         // The same number of batches, but of another conversation: it was deleted, and begun anew. A head that cannot be
         // read tells nothing; the one in memory is better.
         if stored.revision == known
-            && stored.head().and_then(|head| head.ok()).is_none_or(|now| now.stamp == head.stamp)
+            && stored.head().and_then(std::result::Result::ok).is_none_or(|now| now.stamp == head.stamp)
         {
             self.inner.borrow_mut().doubt = false;
             self.stale.set(false);

@@ -156,10 +156,8 @@ impl<'c> Session<'c> {
                 return Ok(prepared);
             }
         }
-        // Whoever was faster each time has seen to it.
-        let _pass = self.pass().await?;
-        let inner = self.inner.borrow();
-        Session::as_it_stands(&inner, &inner.window.conversation)
+        // Whoever was faster each time has seen to it, or the next call will.
+        self.prepare_now().await
     }
 
     /// The view as it is, if there is nothing to do about it.
@@ -189,6 +187,8 @@ impl<'c> Session<'c> {
             return Ok(None);
         }
         let mut copy = inner.window.conversation.copied();
+        let host = Rc::clone(&self.host);
+        copy.tell(Rc::new(move |status| host.event(&SessionEvent::Status { status })));
         let kind = match forced {
             Some((kind, instructions)) => {
                 if instructions.is_some() {
@@ -221,14 +221,15 @@ impl<'c> Session<'c> {
     }
 
     async fn run(&self, step: &mut Step<'c>, providers: Providers<'_>) -> Result<Done> {
+        self.open_still()?;
         let done = match step.kind {
             Kind::Turn => step.copy.turn(providers).await?,
             Kind::AfterTools => step.copy.after_tools(providers).await?,
             Kind::IfNeeded => step.copy.compact_if_needed(providers).await?,
             Kind::Now => step.copy.compact_now(providers).await?,
         };
-        for status in done.events.iter().filter(|status| **status != Status::Idle) {
-            self.host.event(&SessionEvent::Status { status: *status });
+        if done.events.contains(&Status::Exhausted) {
+            self.host.event(&SessionEvent::Status { status: Status::Exhausted });
         }
         for warning in &done.warnings {
             self.host.event(&SessionEvent::Warning(warning.clone()));
@@ -250,7 +251,8 @@ impl<'c> Session<'c> {
     /// After a step that changed nothing: what it has learnt is remembered.
     fn remember(&self, step: &Step<'c>) -> Result<Option<Prepared>> {
         let mut inner = self.inner.borrow_mut();
-        if inner.base != step.base {
+        // What was appended meanwhile may have made it too large.
+        if inner.base != step.base || inner.window.conversation.tokens() > inner.window.conversation.limit() {
             return Ok(None);
         }
         inner.window.conversation.set_state(step.copy.state().clone());
@@ -287,12 +289,18 @@ impl<'c> Session<'c> {
             })
             .await?;
         let Some((id, record, pieces, memory)) = written else { return Ok(None) };
-        let originals = self.inner.borrow().window.originals(patch);
+        let (originals, fitted) = {
+            let window = &self.inner.borrow().window;
+            (window.originals(patch), window.view_of(&step.copy, &|_| false)?)
+        };
         let before = self.show(&step, pieces, &memory)?;
         let info = info(id, &record, true);
-        let inner = self.inner.borrow();
-        let items = inner.window.view_of(&inner.window.conversation, &|_| false)?;
-        drop(inner);
+        let items = {
+            let Inner { window, .. } = &*self.inner.borrow();
+            // With what was appended meanwhile, unless that is too much: then the next step is about that.
+            let fits = window.conversation.tokens() <= window.conversation.limit();
+            if fits { window.view_of(&window.conversation, &|_| false)? } else { fitted }
+        };
         self.host.event(&SessionEvent::Compaction(info));
         self.host.event(&SessionEvent::Status { status: Status::Idle });
         let patch = patch.clone();
@@ -448,6 +456,7 @@ impl<'c> Session<'c> {
     /// As [`prepare`](Self::prepare).
     pub async fn plan(&self, providers: Providers<'_>) -> Result<Plan> {
         let Some(mut step) = self.begin_step(Some((Kind::Now, None))).await? else { return Err(Error::Closed) };
+        self.open_still()?;
         let done = step.copy.compact_now(providers).await?;
         let (report, patch) = match (done.report, step.copy.patch()) {
             (Some(report), Some(patch)) => (report, patch.clone()),

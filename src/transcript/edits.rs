@@ -176,6 +176,15 @@ pub struct ModelUse {
     pub output_tokens: u64,
 }
 
+impl ModelUse {
+    /// Takes in what another step has cost.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+    }
+}
+
 /// What happened, in numbers. Sizes are tokens by the counter in use, `system` and `tools` included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
