@@ -45,8 +45,13 @@ impl<'c> Session<'c> {
     }
 
     async fn read_head_and_memory(&self) -> Result<Loaded> {
-        let ranges = [Range::one(RecordKind::Head, 0), Range::one(RecordKind::State, 0)];
-        Ok(self.store.load(&self.options.id, &ranges).await?)
+        self.read(&[Range::one(RecordKind::Head, 0), Range::one(RecordKind::State, 0)]).await
+    }
+
+    /// Records of the conversation. Where there was one and is none, everything would be found missing.
+    pub(super) async fn read(&self, ranges: &[Range]) -> Result<Loaded> {
+        let loaded = self.store.load(&self.options.id, ranges).await?;
+        if loaded.revision == 0 && self.revision() > 0 { Err(evicted().into()) } else { Ok(loaded) }
     }
 
     async fn standing_at(&self, stored: Loaded) -> Result<At> {
@@ -144,7 +149,7 @@ impl<'c> Session<'c> {
         if ranges.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(self.store.load(&self.options.id, &ranges).await?.records)
+        Ok(self.read(&ranges).await?.records)
     }
 
     async fn read_compaction_in_force(&self, at: &mut At, path: &Path) -> Result<Option<StoredCompaction>> {
@@ -163,7 +168,7 @@ impl<'c> Session<'c> {
 
     pub(super) async fn read_compaction(&self, id: u64) -> Result<StoredCompaction> {
         let ranges = [Range::one(RecordKind::Compaction, id)];
-        let records = self.store.load(&self.options.id, &ranges).await?.records;
+        let records = self.read(&ranges).await?.records;
         let record = records.first().ok_or_else(|| missing(RecordKind::Compaction, id))?;
         Ok(decode(record)?)
     }
@@ -205,7 +210,7 @@ impl<'c> Session<'c> {
         // Entries have no gaps, but some may be lost; far beyond the last one there are none.
         while gap < 16 {
             let ranges = [Range { kind: RecordKind::Entry, from, to: from + CHUNK }];
-            let records = self.store.load(&self.options.id, &ranges).await?.records;
+            let records = self.read(&ranges).await?.records;
             gap = if records.is_empty() { gap + 1 } else { 0 };
             for record in records {
                 let entry = decode::<StoredEntry>(&record).ok();
@@ -228,7 +233,7 @@ impl<'c> Session<'c> {
         head.branches = branches;
         let path = head.branches.path(tip);
         let all = [Range::all(RecordKind::Compaction)];
-        let compactions = self.store.load(&self.options.id, &all).await?.records;
+        let compactions = self.read(&all).await?.records;
         head.compactions = compactions.last().map_or(0, |record| record.number + 1);
         head.active = self.newest_compaction(head.compactions, &path).await?.map(|(id, _)| id);
         head.v = VERSION;
@@ -238,6 +243,18 @@ impl<'c> Session<'c> {
                 .to_owned(),
         );
         Ok(head)
+    }
+
+    /// The same, if there is a reason to ask.
+    pub(super) async fn catch_up_if_unsure(&self) -> Result<()> {
+        let is_unsure = {
+            let inner = self.inner.borrow();
+            inner.doubt || inner.torn
+        };
+        if is_unsure || self.stale.get() {
+            self.catch_up().await?;
+        }
+        Ok(())
     }
 
     /// Looks whether others have written, and takes it in. Returns whether they have.
@@ -260,9 +277,6 @@ impl<'c> Session<'c> {
             self.stale.set(false);
             return Ok(false);
         }
-        if stored.revision == 0 {
-            return Err(evicted().into());
-        }
         let fresh = self.standing_at(stored).await?;
         self.take_in(fresh, &head).await?;
         let revision = self.revision();
@@ -274,7 +288,8 @@ impl<'c> Session<'c> {
     async fn take_in(&self, mut fresh: At, head: &Head) -> Result<()> {
         let path = fresh.head.branches.path(fresh.head.tip);
         // Another beginning: it was deleted, and begun anew.
-        let is_same = self.revision() == 0 || fresh.head.created.total_cmp(&head.created).is_eq();
+        let known = self.revision();
+        let is_same = known == 0 || (fresh.revision > known && fresh.head.created.total_cmp(&head.created).is_eq());
         let follows = is_same && head.tip.is_none_or(|tip| path.contains(tip));
         if !follows || fresh.head.active != head.active || fresh.head.rewrites != head.rewrites {
             let read = self.read_window(&mut fresh).await?;

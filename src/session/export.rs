@@ -91,7 +91,7 @@ impl Session<'_> {
             let mut from = 0;
             while from < end {
                 let to = end.min(from + CHUNK);
-                for record in self.store.load(&self.options.id, &[Range { kind, from, to }]).await?.records {
+                for record in self.read(&[Range { kind, from, to }]).await?.records {
                     put(&mut lines, &mut count, &record)?;
                 }
                 from = to;

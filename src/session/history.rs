@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::codec::{StoredEntry, StoredOverflow, decode};
+use super::codec::{StoredEntry, StoredOverflow, decode, missing};
 use super::disk::{CHUNK, find};
 use super::types::EntryId;
 use super::{Inner, Session};
@@ -52,6 +52,7 @@ impl Session<'_> {
         most: usize,
     ) -> Result<Vec<HistoryEntry>> {
         let _pass = self.pass().await?;
+        self.catch_up_if_unsure().await?;
         let path = self.whole_path();
         let path = match before {
             Some(before) => path.before(before),
@@ -81,6 +82,7 @@ impl Session<'_> {
     /// [`Error::InvalidOption`] when there is none of this number; [`Error::Store`], [`Error::Closed`].
     pub async fn recall(&self, id: EntryId) -> Result<HistoryEntry> {
         let _pass = self.pass().await?;
+        self.catch_up_if_unsure().await?;
         let found = self.read_history(&[id]).await?.pop();
         found.ok_or_else(|| *Error::option("id", format_args!("there is no entry {id}")))
     }
@@ -92,8 +94,7 @@ impl Session<'_> {
         for chunk in ids.chunks(usize::try_from(CHUNK).unwrap_or(256)) {
             let records = self.read_entries(chunk).await?;
             for id in chunk {
-                let decoded = find(&records, *id).map(|record| self.readable::<StoredEntry>(record));
-                let Some(Some(entry)) = decoded else { continue };
+                let Some(entry) = self.readable_entry(&records, *id) else { continue };
                 let mut text = entry.message.get().to_owned();
                 let mut is_shortened = false;
                 if entry.whole.is_some() {
@@ -112,13 +113,22 @@ impl Session<'_> {
         Ok(entries)
     }
 
+    fn readable_entry(&self, records: &[Record], id: EntryId) -> Option<StoredEntry> {
+        let record = find(records, id);
+        if record.is_none() && id < self.inner.borrow().at.head.entries {
+            let error = missing(RecordKind::Entry, id);
+            self.warn(error.class.code(), format!("{error}; it is left out"));
+        }
+        record.and_then(|record| self.readable(record))
+    }
+
     pub(super) fn readable<T: serde::de::DeserializeOwned>(&self, record: &Record) -> Option<T> {
         decode(record).map_err(|error| self.warn(error.class.code(), format!("{error}; it is left out"))).ok()
     }
 
     pub(super) async fn read_overflow(&self, id: EntryId) -> Result<Option<String>> {
         let ranges = [Range::one(RecordKind::Overflow, id)];
-        let records = self.store.load(&self.options.id, &ranges).await?.records;
+        let records = self.read(&ranges).await?.records;
         let whole = records.first().and_then(|record| self.readable::<StoredOverflow>(record));
         Ok(whole.map(|whole| whole.message.get().to_owned()))
     }

@@ -665,7 +665,7 @@ impl<'c> Session<'c> {
         while from < count {
             let to = count.min(from + 64);
             let ranges = [crate::store::Range { kind: RecordKind::Compaction, from, to }];
-            for record in self.store.load(&self.options.id, &ranges).await?.records {
+            for record in self.read(&ranges).await?.records {
                 match super::codec::decode::<StoredCompaction>(&record) {
                     Ok(stored) => infos.push(info(record.number, &stored, false)),
                     Err(error) => self.warn(error.class.code(), error.to_string()),

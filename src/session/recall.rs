@@ -43,7 +43,9 @@ impl Session<'_> {
     /// # Errors
     /// [`Error::Store`](crate::Error::Store), [`Error::Closed`](crate::Error::Closed).
     pub async fn search(&self, query: &str, limit: usize) -> Result<Vec<Recalled>> {
-        drop(self.pass().await?);
+        let pass = self.pass().await?;
+        self.catch_up_if_unsure().await?;
+        drop(pass);
         let path = self.whole_path();
         let shown = self.inner.borrow().shown();
         let ids: Vec<EntryId> = path.iter().filter(|id| shown.binary_search(&(*id, true)).is_err()).collect();
@@ -83,7 +85,9 @@ impl Session<'_> {
         match Arguments::parse(arguments) {
             Err(advice) => Ok(advice),
             Ok(Arguments::Entry { id, from }) => {
-                drop(self.pass().await?);
+                let pass = self.pass().await?;
+                self.catch_up_if_unsure().await?;
+                drop(pass);
                 let is_here = self.whole_path().contains(id);
                 let entry = if is_here { self.read_history(&[id]).await?.pop() } else { None };
                 let Some(entry) = entry else { return Ok(tool::render_missing(id)) };

@@ -46,7 +46,7 @@ impl Session<'_> {
         'sweep: while from < head.entries {
             let to = head.entries.min(from + CHUNK);
             let ranges = [Range { kind: RecordKind::Overflow, from, to }];
-            for record in self.store.load(&self.options.id, &ranges).await?.records {
+            for record in self.read(&ranges).await?.records {
                 let read = decode::<StoredOverflow>(&record).ok();
                 let (time, bytes) = read.map_or((0.0, 0), |read| (read.time, read.message.get().len() as u64));
                 let goes = is_old(time) || is_over(swept.bytes);

@@ -211,7 +211,7 @@ impl<'c> Session<'c> {
     /// A message as it was given, and its entry.
     pub(super) async fn read_whole(&self, id: EntryId) -> Result<Option<(StoredEntry, String)>> {
         let ranges = [Range::one(RecordKind::Entry, id), Range::one(RecordKind::Overflow, id)];
-        let records = self.store.load(&self.options.id, &ranges).await?.records;
+        let records = self.read(&ranges).await?.records;
         let Some(record) = records.iter().find(|record| record.kind == RecordKind::Entry) else { return Ok(None) };
         let entry: StoredEntry = decode(record)?;
         let whole = records.iter().find(|record| record.kind == RecordKind::Overflow);

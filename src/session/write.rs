@@ -47,13 +47,7 @@ impl<'c> Session<'c> {
         &self,
         mut make: impl FnMut(&Inner<'c>) -> Result<Option<Draft<T>>>,
     ) -> Result<Option<T>> {
-        let is_unsure = {
-            let inner = self.inner.borrow();
-            inner.doubt || inner.torn
-        };
-        if is_unsure || self.stale.get() {
-            self.catch_up().await?;
-        }
+        self.catch_up_if_unsure().await?;
         for _ in 0..TRIES {
             let next = make(&self.inner.borrow())?;
             let Some(draft) = next else { return Ok(None) };
@@ -133,7 +127,7 @@ impl<'c> Session<'c> {
 
     /// After the connection broke off: whether the batch was written nevertheless.
     async fn find_out(&self, head: &Head, batch: &Batch) -> Result<bool> {
-        let loaded = self.store.load(&self.options.id, &[Range::one(RecordKind::Head, 0)]).await?;
+        let loaded = self.read(&[Range::one(RecordKind::Head, 0)]).await?;
         let stored = loaded.records.first().and_then(|record| super::codec::decode::<Head>(record).ok());
         let is_ours = stored.is_some_and(|stored| stored.stamp == head.stamp);
         if !is_ours {
