@@ -4,6 +4,7 @@
 import { describe } from "./errors.js";
 import { isCount, KINDS, storeError, storeErrorOf } from "./store-errors.js";
 import { indexedDbOptionsOf } from "./store-indexed-db.js";
+import { beginNewLog } from "./store-indexed-db-log.js";
 
 /** @import { EpitomeError } from "./errors.js" */
 /** @import { IndexedDbOptions, ListedConversation, Store, StoreCallOptions, StoreRange, StoreRecord } from "./stores.js" */
@@ -81,6 +82,7 @@ function databaseOn(instance, { name, durability, persist, codec }) {
     decode: codec && ((/** @type {string | Uint8Array} */ stored) => codec.decode(stored)),
     guarded: (/** @type {Promise<unknown>} */ promise) => guarded(instance, promise),
   };
+  beginNewLog();
   return instance.call((glue) => glue.store_indexed_db(chosen));
 }
 

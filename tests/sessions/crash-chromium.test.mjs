@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFile, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { appendFile, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -33,9 +33,8 @@ const ARGUMENTS = [
 
 /**
  * What Chromium says when it has found that its files of an origin are damaged, and deleted them all. It damages them
- * itself: killed between the two writes of one record of LevelDB's log, it goes on after the half record when it is
- * started again (https://github.com/google/leveldb/issues/1287), and cannot read the file when it is started the next
- * time. No page can keep it from that.
+ * itself, see `pkg/store-indexed-db-log.js`. That keeps it from going on behind half a record for long, but not if it is
+ * killed again at once, and not in the file that says which others there are.
  */
 const DELETED = /IndexedDB recovering from a corrupted \(and deleted\) database/;
 
@@ -139,25 +138,39 @@ test(`Chromium, killed ${kills} times, loses nothing that it kept in IndexedDB`,
   await profile.remove();
 });
 
-test("half a record in its log loses nothing, unless Chromium deletes everything and says so", async (t) => {
+test("Chromium, killed in the midst of a record, loses nothing the next time and the time after that", async (t) => {
   const profile = await Profile.make();
   const known = new Known();
-  const steps = async (work) => {
+  const appended = async (last) => {
     const run = await profile.start("conversation 0", "none");
+    let rest;
     try {
       await known.looked(await inTime(run.next()), run);
       for (let left = 6; left > 0; left -= 1) known.take(await inTime(run.next()));
+      await last?.();
     } finally {
-      const rest = await run.kill();
-      for (const report of rest) known.take(report);
+      rest = await run.kill();
     }
-    await work?.();
+    for (const report of rest) known.take(report);
   };
+  await appended();
+  const log = await profile.log();
   // The head of a record of 100 bytes, none of which was written: sum, length, type.
-  await steps(async () => appendFile(await profile.log(), Buffer.from([1, 2, 3, 4, 100, 0, 1])));
-  // What follows it in the same file is acknowledged as ever.
-  await steps();
-  await steps();
-  t.diagnostic(known.totals.deleted > 0 ? "it has deleted everything" : "everything is there");
+  await appendFile(log, Buffer.from([1, 2, 3, 4, 100, 0, 1]));
+  // What follows it in the same file would be lost with it, as soon as somebody reads that file again.
+  await appended(() => gone(log));
+  await appended();
+  assert.equal(known.totals.deleted, 0);
+  t.diagnostic(`${known.state.entries} messages`);
   await profile.remove();
 });
+
+/** Waits until a log is not there any more. Chromium leaves it behind in any case when it has 4 MB, which is too late. */
+async function gone(log) {
+  for (;;) {
+    const found = await stat(log).catch(() => undefined);
+    if (found === undefined) return;
+    assert.ok(found.size < 1_000_000, "it goes on in the log with half a record in it");
+    await pause(5);
+  }
+}
