@@ -34,7 +34,7 @@ export interface CallOptions {
 
 /** What a session is opened with. */
 export interface SessionOptions extends CallOptions {
-  /** Name of the conversation, 1 to 1,024 characters. Stores keep it readable: do not put secrets into it. */
+  /** Name of the conversation, 1 to 1,000 characters. Stores keep it readable: do not put secrets into it. */
   readonly id: string;
   /** How many tokens the input of the model may have; a `Budget` has thresholds below its limit, a number has none. */
   readonly budget: number | Budget;

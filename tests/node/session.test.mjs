@@ -786,8 +786,9 @@ test("options are checked, and messages name them", async () => {
   const good = { id: "x", budget: 1_000 };
   await fails(undefined, "options");
   await fails({ budget: 1_000 }, "id", /must be a text, but is undefined/);
-  await fails({ ...good, id: "" }, "id", /1 to 1,024/);
+  await fails({ ...good, id: "" }, "id", /1 to 1,000/);
   await fails({ ...good, id: "a\ud800" }, "id");
+  await fails({ ...good, id: "a\0" }, "id", /NUL/);
   await fails({ id: "x" }, "budget", /is missing/);
   await fails({ ...good, budget: -1 }, "budget");
   await fails({ ...good, buget: 1 }, "buget", /is unknown/);
