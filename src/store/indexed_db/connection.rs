@@ -144,9 +144,10 @@ impl Opening {
             name: name.to_owned(),
             version,
             failure: Cell::default(),
+            lost: Cell::default(),
         });
         let [of_upgrade, of_success, of_error] = [Rc::clone(&asked), Rc::clone(&asked), asked];
-        request.on_upgrade_needed(move |event| of_upgrade.upgrade(&event));
+        request.on_upgrade_needed(move |event| of_upgrade.upgrade(event));
         request.on_success(move |event| of_success.succeeded(&event));
         request.on_error(move |event| of_error.failed(&event.into()));
         // The one before is dropped, which may be the one that is being answered.
@@ -172,22 +173,40 @@ struct Asked {
     version: Option<u32>,
     /// Why an upgrade failed.
     failure: Cell<Option<JsValue>>,
+    /// The browser has found what was stored damaged, and has deleted it.
+    lost: Cell<bool>,
 }
 
 impl Asked {
     /// Brings a database to the form of this code, or leaves it as it is.
-    fn upgrade(&self, event: &VersionChangeEvent) {
-        let Err(error) = upgraded(event, self.version) else { return };
-        self.failure.set(Some(errors::thrown(error)));
-        if let Some(transaction) = event.target().ok().and_then(|request| request.transaction()) {
-            // Refused when it has just ended by itself.
-            let _ = transaction.abort();
+    fn upgrade(&self, event: VersionChangeEvent) {
+        match upgraded(&event, self.version) {
+            // Chromium says so; it would be an empty database like a new one else.
+            Ok(()) => self.lost.set(get(&JsValue::from(event), "dataLoss") == "total"),
+            Err(error) => {
+                self.failure.set(Some(errors::thrown(error)));
+                if let Some(transaction) = event.target().ok().and_then(|request| request.transaction()) {
+                    // Refused when it has just ended by itself.
+                    let _ = transaction.abort();
+                }
+            }
         }
     }
 
     fn succeeded(&self, event: &OpenDatabaseRequestEvent) {
-        let database = event.database().map_err(errors::refused);
-        self.opening.end(&self.shared, database.and_then(checked));
+        let database = event.database().map_err(errors::refused).and_then(checked);
+        self.opening.end(&self.shared, database.and_then(|database| self.unless_lost(database)));
+    }
+
+    /// Said once: the next opening finds an empty database, and goes on with that.
+    fn unless_lost(&self, database: IdbDatabase) -> Result<IdbDatabase, StoreError> {
+        if !self.lost.get() {
+            return Ok(database);
+        }
+        database.close();
+        let message =
+            "the browser has found what was stored damaged, and has deleted all of it; the next call begins anew";
+        Err(StoreError::new(StoreErrorClass::Evicted, message))
     }
 
     fn failed(&self, event: &Event) {
