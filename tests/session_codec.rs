@@ -42,6 +42,8 @@ fn options() -> SessionOptions {
     options.conversation.policy.recall_declared = true;
     options.conversation.policy.tool_call_cutoff = 3;
     options.conversation.policy.tool_pair_share = 0.0;
+    options.conversation.policy.preserve_tail_messages = 2;
+    options.conversation.policy.protect_tail_tokens = 100;
     options
 }
 
@@ -97,6 +99,14 @@ fn fixed() -> Memory {
             assert!(block_on(session.sync(&talk::messages(&raws))).unwrap().grown.is_some());
         }
     }
+    // Until a summary of a tool unit waits.
+    let waits = || records(&store, NAME).1.iter().any(|record| record.text.contains("\"deferred\":[{"));
+    for n in (14..40).take_while(|_| !waits()) {
+        append(&turn(n)[..3]);
+        block_on(session.prepare(Providers::all(&model))).unwrap();
+        append(&turn(n)[3..]);
+    }
+    assert!(waits(), "no summary of a tool unit waits");
     store
 }
 

@@ -167,7 +167,8 @@ fn preparing_with_nothing_to_do_reads_two_records() {
         }
         let (counts, prepared) = costs(&store, session.prepare(Providers::default()));
         assert_eq!(prepared.unwrap().compaction, None);
-        assert_eq!((counts.loads, counts.read, counts.commits), (1, 2, 0), "{entries}: {counts:?}");
+        assert_eq!((counts.loads, counts.commits), (1, 0), "{entries}: {counts:?}");
+        assert!(counts.read <= 2, "{entries}: {counts:?}");
     }
 }
 

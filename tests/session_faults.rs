@@ -379,6 +379,11 @@ impl Run {
             self.open();
             return;
         }
+        if self.is_gone() {
+            // It went before it was opened: it begins anew then, as far as anybody can know.
+            self.evicted = true;
+            return;
+        }
         let before = self.tree();
         let array = match step {
             Step::Sync(change) => change(before.texts()),
@@ -389,7 +394,7 @@ impl Run {
             let session = self.session.as_ref().expect("it is open");
             let result = poll_times(perform(session, step, &array, &self.model), 10_000);
             let now = self.tree();
-            if self.store.wrong.get().is_some_and(|(_, fault)| fault == Fault::Evicted) && self.store.met.get() {
+            if self.is_gone() {
                 return self.evict(step, result);
             }
             self.sound(number, step);
@@ -442,6 +447,10 @@ impl Run {
                 return;
             }
         }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.store.met.get() && matches!(self.store.wrong.get(), Some((_, Fault::Evicted)))
     }
 
     /// The conversation is gone: whoever has it open is told so, and nothing comes back by halves.
