@@ -1,6 +1,7 @@
 //! A reader of JSON for modules that are downloaded: a fraction of the code of `serde_json`, and no error texts.
 //!
-//! It takes the texts that `serde_json` takes and makes the same of them, but for the last digits of some numbers.
+//! It takes the texts that `serde_json` takes and makes the same of them, but for the last digits of some numbers: those
+//! of at most 19 digits before and behind the point are exact.
 
 use std::borrow::Cow;
 
@@ -299,9 +300,26 @@ fn scaled(digits: u64, exponent: i64) -> f64 {
     } else if exponent >= 0 {
         // The power as a whole comes first: so the largest of all doubles is not rounded beyond them.
         value * power(bits)
+    } else if digits >> f64::MANTISSA_DIGITS > 0 && bits <= MOST_DIVIDED {
+        divided(digits, bits)
     } else {
         value / power(bits & 255) / power(bits & !255)
     }
+}
+
+/// The last power of ten that has room in 64 bits.
+const MOST_DIVIDED: u64 = 19;
+
+/// More digits than a double has, divided by a power of ten: to the last bit, since what is stored has to stay the same
+/// when it is read and written again.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+fn divided(digits: u64, exponent: u64) -> f64 {
+    let divisor = 10u128.pow(exponent as u32);
+    // As many bits as there is room for. A remainder counts as one more, below all that matter.
+    let room = digits.leading_zeros();
+    let dividend = u128::from(digits) << room << 64;
+    let quotient = dividend / divisor | u128::from(dividend % divisor > 0);
+    quotient as f64 * f64::from_bits(u64::from(1023 - 64 - room) << 52)
 }
 
 fn power(exponent: u64) -> f64 {
