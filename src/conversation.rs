@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::{Budget, Goal, share};
 use crate::engine::{self, Facts, Seen};
 use crate::error::{Boxed, Error, Result};
+use crate::fields;
 use crate::focus::{Focus, FocusError, FocusPolicy, Knowledge};
 use crate::format::Format;
 use crate::guards::{Guards, MINIMUM_PROGRESS, MOST_ATTEMPTS};
@@ -98,6 +99,18 @@ pub struct State {
     /// What summaries should not leave out again.
     pub guidelines: Guidelines,
 }
+
+fields::record!(State {
+    patch: "patch" or default,
+    guards: "guards" or default,
+    pinned: "pinned" or default,
+    deferred: "deferred" or default,
+    goal: "goal" or default,
+    subgoals: "subgoals" or default,
+    knowledge: "knowledge" or default,
+    focus: "focus" or default,
+    guidelines: "guidelines" or default,
+});
 
 /// What a host may show while it waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use std::ops::Range;
 use crate::summarize::fence;
 use serde::{Deserialize, Serialize};
 
+use crate::fields;
 use crate::guidelines::without_markers;
 use crate::tokens::{TokenCounter, floor_boundary, prefix_within, prose};
 
@@ -70,6 +71,12 @@ pub struct Focus {
     pub last_reminder: u64,
 }
 
+fields::record!(Focus {
+    active: "active" or default,
+    last_turn: "lastTurn" or default,
+    last_reminder: "lastReminder" or default,
+});
+
 /// A focus that has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -81,6 +88,8 @@ pub struct Active {
     /// The turn in which it began.
     pub turn: u64,
 }
+
+fields::record!(Active { scope: "scope", from: "from", turn: "turn" });
 
 /// A scope is a title, not a text: bytes.
 const SCOPE: usize = 400;
@@ -159,6 +168,8 @@ pub enum Source {
     Automatic,
 }
 
+fields::names!(Source { Curated: "curated", Automatic: "automatic" });
+
 /// One thing that was found out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -169,6 +180,8 @@ pub struct Entry {
     pub text: String,
 }
 
+fields::record!(Entry { source: "source", text: "text" });
+
 /// What was found out so far, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -176,6 +189,8 @@ pub struct Knowledge {
     /// The entries.
     pub entries: Vec<Entry>,
 }
+
+fields::record!(Knowledge { entries: "entries" or default });
 
 /// Longest entry that is read at all, bytes: the bound in tokens is what counts, but it takes time to find.
 const READ: usize = 65_536;

@@ -6,6 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fields::{self, FromValue, Read, Wrong, field};
+use crate::value::Value;
+
 /// Where a conversation is between two compactions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "camelCase")]
@@ -30,6 +33,18 @@ pub enum Phase {
         /// Number of messages.
         messages: usize,
     },
+}
+
+impl FromValue for Phase {
+    fn from_value(value: &Value<'_>) -> Read<Self> {
+        Ok(match value.get("phase").and_then(Value::as_str) {
+            Some("ready") => Self::Ready,
+            Some("compacted") => Self::Compacted { cooldown: field(value, "cooldown")? },
+            Some("cooling") => Self::Cooling { turns: field(value, "turns")? },
+            Some("exhausted") => Self::Exhausted { limit: field(value, "limit")?, messages: field(value, "messages")? },
+            _ => return Err(Wrong("")),
+        })
+    }
 }
 
 /// Everything that is counted. (zeph's section 10; prunes are counted by result, whatever the strategy, B-31.)
@@ -70,6 +85,25 @@ pub struct Counters {
     pub compaction_last_after: u64,
 }
 
+fields::record!(Counters {
+    context_compactions: "contextCompactions" or default,
+    compaction_hard_count: "compactionHardCount" or default,
+    compaction_turns_after_hard: "compactionTurnsAfterHard" or default,
+    compression_events: "compressionEvents" or default,
+    compression_tokens_saved: "compressionTokensSaved" or default,
+    tool_output_prunes: "toolOutputPrunes" or default,
+    tool_pair_summaries: "toolPairSummaries" or default,
+    tool_pairs_applied: "toolPairsApplied" or default,
+    tool_pairs_orphaned: "toolPairsOrphaned" or default,
+    provider_calls: "providerCalls" or default,
+    provider_failures: "providerFailures" or default,
+    summaries_refused: "summariesRefused" or default,
+    offline_fallbacks: "offlineFallbacks" or default,
+    server_compaction_events: "serverCompactionEvents" or default,
+    compaction_last_before: "compactionLastBefore" or default,
+    compaction_last_after: "compactionLastAfter" or default,
+});
+
 /// The guards of one conversation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -87,6 +121,15 @@ pub struct Guards {
     /// What was counted.
     pub counters: Counters,
 }
+
+fields::record!(Guards {
+    turn: "turn" or default,
+    phase: "phase" or default,
+    warned: "warned" or default,
+    turns_since_hard: "turnsSinceHard" or default,
+    attempts: "attempts" or default,
+    counters: "counters" or default,
+});
 
 /// Forced compactions in one turn. zeph's 2.
 pub(crate) const MOST_ATTEMPTS: u32 = 2;

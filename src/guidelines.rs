@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fields;
 use crate::text::{find, pieces};
 use crate::tokens::{TokenCounter, floor_boundary, prefix_within, prose};
 
@@ -55,6 +56,13 @@ pub enum Category {
     Unknown,
 }
 
+fields::names!(Category {
+    ToolOutput: "tool_output",
+    AssistantReasoning: "assistant_reasoning",
+    UserContext: "user_context",
+    Unknown: "unknown",
+});
+
 /// One failure: what the model had left, and how it showed that it was not enough.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -70,6 +78,8 @@ pub struct FailurePair {
     /// The answer, at most 4,096 bytes.
     pub answer: String,
 }
+
+fields::record!(FailurePair { id: "id", turn: "turn", category: "category", context: "context", answer: "answer" });
 
 /// The guidelines of one conversation, and the failures that they have not been taught yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +98,15 @@ pub struct Guidelines {
     /// No update before this turn.
     pub not_before: u64,
 }
+
+fields::record!(Guidelines {
+    version: "version" or default,
+    text: "text" or default,
+    pairs: "pairs" or default,
+    next_id: "nextId" or default,
+    wait: "wait" or default,
+    not_before: "notBefore" or default,
+});
 
 /// What a model that writes the guidelines is to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -31,6 +31,7 @@ mod budget;
 mod conversation;
 mod engine;
 mod error;
+mod fields;
 mod focus;
 mod format;
 mod guards;

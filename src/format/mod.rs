@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Boxed, Error};
+use crate::fields::{FromValue, Read, Wrong};
 use crate::message::Message;
 use crate::transcript::{Change, Inserted};
 use crate::value::Value;
@@ -46,6 +47,12 @@ impl Format {
         match self {
             Self::OpenAiChat => &openai_chat::OpenAiChat,
         }
+    }
+}
+
+impl FromValue for Format {
+    fn from_value(value: &Value<'_>) -> Read<Self> {
+        value.as_str().and_then(Self::from_name).ok_or(Wrong(""))
     }
 }
 

@@ -291,6 +291,24 @@ pub(crate) fn parse(text: &str, index: Option<usize>) -> Result<Value<'_>> {
     })
 }
 
+/// Reads the text of an object, but for the field `apart`, which is returned as it is written. `None` when it is no object.
+#[cfg_attr(all(target_family = "wasm", not(feature = "session")), allow(dead_code))]
+pub(crate) fn parse_beside<'a>(text: &'a str, apart: &str) -> Option<(Value<'a>, Option<&'a RawValue>)> {
+    let raws = serde_json::from_str::<Raws<'a>>(text).ok()?.0;
+    let mut fields = Vec::with_capacity(raws.len());
+    let mut kept = None;
+    for (name, raw) in raws {
+        let Ok(Value::String(name)) = parse(name.get(), None) else { continue };
+        if name == apart {
+            kept = Some(raw);
+        } else {
+            // What cannot be read is in nobody's way as long as nobody reads it.
+            fields.push((name, parse(raw.get(), None).unwrap_or(Value::TooDeep)));
+        }
+    }
+    Some((Value::Object(fields), kept))
+}
+
 /// Levels that are read; `serde_json` itself refuses the 128th, below that it only skips, which needs no recursion.
 const LEVELS: usize = MAX_DEPTH - 2;
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fields;
 use crate::text::{clip, one_line};
 
 /// Subgoals that are remembered. The oldest is forgotten first; its messages then belong to none.
@@ -18,6 +19,8 @@ pub(crate) enum State {
     Completed,
 }
 
+fields::names!(State { Active: "active", Completed: "completed" });
+
 /// One thing to do on the way to the goal, and the messages that it took.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,6 +35,8 @@ pub(crate) struct Subgoal {
     pub last: usize,
 }
 
+fields::record!(Subgoal { id: "id", description: "description", state: "state", first: "first", last: "last" });
+
 /// The subgoals of a conversation, oldest first. Messages go by their source index.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -39,6 +44,8 @@ pub(crate) struct Subgoals {
     subgoals: Vec<Subgoal>,
     next_id: u64,
 }
+
+fields::record!(Subgoals { subgoals: "subgoals" or default, next_id: "nextId" or default });
 
 impl Subgoals {
     /// Before anything is known.

@@ -5,10 +5,14 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::fields::{FromValue, Read};
+use crate::value::Value;
 
 /// Entries that follow one another, from `start` to where the next segment starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(into = "(u64, Option<u64>)", from = "(u64, Option<u64>)")]
 pub(crate) struct Segment {
     /// Its first entry.
@@ -30,9 +34,22 @@ impl From<(u64, Option<u64>)> for Segment {
 }
 
 /// All segments, by their start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(transparent)]
 pub(crate) struct Branches(Vec<Segment>);
+
+impl FromValue for Segment {
+    fn from_value(value: &Value<'_>) -> Read<Self> {
+        <(u64, Option<u64>)>::from_value(value).map(Self::from)
+    }
+}
+
+impl FromValue for Branches {
+    fn from_value(value: &Value<'_>) -> Read<Self> {
+        FromValue::from_value(value).map(Self)
+    }
+}
 
 impl Branches {
     /// Takes in entries from number `count` on, which follow `tip`. Returns whether a segment begins with them.

@@ -5,21 +5,24 @@
 //! [`StoreErrorClass::Corrupted`]. `docs/stores.md` describes the fields; `tests/data/stored` has examples that every
 //! later version has to read.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::branches::Branches;
 use crate::conversation::State;
+use crate::fields::{self, FromValue, Read, Wrong, field};
 use crate::format::Format;
+use crate::json;
 use crate::store::{Record, RecordKind, StoreError, StoreErrorClass};
 use crate::transcript::{Change, Tier};
+use crate::value::Value;
 
 /// Version of every record.
 pub(crate) const VERSION: u32 = 1;
 
 /// Where a conversation stands. Written with every batch, so it is small.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Head {
     pub v: u32,
@@ -53,6 +56,22 @@ pub(crate) struct Head {
     pub stamp: String,
 }
 
+fields::record!(Head {
+    v: "v",
+    format: "format",
+    created: "created",
+    entries: "entries",
+    compactions: "compactions",
+    tip: "tip" or default,
+    active: "active" or default,
+    branches: "branches" or default,
+    rewrites: "rewrites" or default,
+    overflow_bytes: "overflowBytes" or default,
+    overflow_from: "overflowFrom" or default,
+    overflow_since: "overflowSince" or default,
+    stamp: "stamp",
+});
+
 impl Head {
     /// Whether it does not contradict itself.
     pub(crate) fn is_sound(&self) -> bool {
@@ -64,7 +83,8 @@ impl Head {
 }
 
 /// What is remembered beside the messages.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Memory {
     pub v: u32,
@@ -78,8 +98,17 @@ pub(crate) struct Memory {
     pub state: State,
 }
 
+fields::record!(Memory {
+    v: "v" or default,
+    pins: "pins" or default,
+    prepared: "prepared" or default,
+    ratio: "ratio" or default,
+    state: "state" or default,
+});
+
 /// One message.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StoredEntry {
     pub v: u32,
@@ -101,7 +130,8 @@ pub(crate) struct StoredEntry {
 }
 
 /// The whole of a message that is shown shortened.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StoredOverflow {
     pub v: u32,
@@ -111,7 +141,8 @@ pub(crate) struct StoredOverflow {
 }
 
 /// A compaction that was made: enough to make its view without asking anybody, and to tell what it did.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StoredCompaction {
     pub v: u32,
@@ -145,8 +176,26 @@ pub(crate) struct StoredCompaction {
     pub items: Vec<StoredItem>,
 }
 
+fields::record!(StoredCompaction {
+    v: "v",
+    time: "time",
+    engine: "engine",
+    parent: "parent" or default,
+    through: "through" or default,
+    source_hash: "sourceHash",
+    tier: "tier",
+    tokens_before: "tokensBefore",
+    tokens_after: "tokensAfter",
+    undone: "undone" or default,
+    requests: "requests" or default,
+    edits: "edits",
+    summary: "summary" or default,
+    items: "items",
+});
+
 /// One edit of a compaction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(tag = "kind", rename_all = "lowercase", rename_all_fields = "camelCase")]
 pub(crate) enum StoredEdit {
     Prune {
@@ -176,8 +225,37 @@ pub(crate) enum StoredEdit {
     },
 }
 
+impl FromValue for StoredEdit {
+    fn from_value(value: &Value<'_>) -> Read<Self> {
+        let kind = value.get("kind").and_then(Value::as_str);
+        Ok(match kind {
+            Some("prune" | "shrink") => {
+                let entry = field(value, "entry")?;
+                let tokens_before = field(value, "tokensBefore")?;
+                let tokens_after = field(value, "tokensAfter")?;
+                if kind == Some("prune") {
+                    Self::Prune { entry, tokens_before, tokens_after }
+                } else {
+                    Self::Shrink { entry, tokens_before, tokens_after }
+                }
+            }
+            Some("hide") => Self::Hide {
+                from: field(value, "from")?,
+                to: field(value, "to")?,
+                tokens_before: field(value, "tokensBefore")?,
+            },
+            Some("insert") => {
+                Self::Insert { tokens_after: field(value, "tokensAfter")?, covers: field(value, "covers")? }
+            }
+            Some("absorb") => Self::Absorb { tokens_before: field(value, "tokensBefore")? },
+            _ => return Err(Wrong("kind")),
+        })
+    }
+}
+
 /// One piece of a stored view.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(untagged)]
 pub(crate) enum StoredItem {
     /// Entries `from..to` as they are.
@@ -196,10 +274,62 @@ pub(crate) enum StoredItem {
     },
 }
 
-/// A record's own account of its version.
-#[derive(Deserialize)]
-struct Versioned {
-    v: u32,
+impl FromValue for StoredItem {
+    fn from_value(value: &Value<'_>) -> Read<Self> {
+        if let Value::Array(_) = value {
+            return FromValue::from_value(value).map(|(from, to)| Self::Kept(from, to));
+        }
+        match (field(value, "e"), field(value, "c")) {
+            (Ok(e), Ok(c)) => Ok(Self::Edited { e, c }),
+            _ => Ok(Self::Ours { m: field(value, "m")? }),
+        }
+    }
+}
+
+/// What a record of the store can say.
+pub(crate) trait Stored: Sized {
+    /// `message` is the text of the field of that name, which `fields` does not have.
+    fn of(fields: &Value<'_>, message: Option<&RawValue>) -> Read<Self>;
+}
+
+impl Stored for Head {
+    fn of(fields: &Value<'_>, _: Option<&RawValue>) -> Read<Self> {
+        Self::from_value(fields)
+    }
+}
+
+impl Stored for Memory {
+    fn of(fields: &Value<'_>, _: Option<&RawValue>) -> Read<Self> {
+        Self::from_value(fields)
+    }
+}
+
+impl Stored for StoredCompaction {
+    fn of(fields: &Value<'_>, _: Option<&RawValue>) -> Read<Self> {
+        Self::from_value(fields)
+    }
+}
+
+impl Stored for StoredEntry {
+    fn of(fields: &Value<'_>, message: Option<&RawValue>) -> Read<Self> {
+        Ok(Self {
+            v: field(fields, "v")?,
+            time: field(fields, "time")?,
+            tokens: field(fields, "tokens")?,
+            probe: field(fields, "probe")?,
+            chain: field(fields, "chain")?,
+            after: field(fields, "after")?,
+            whole: field(fields, "whole")?,
+            message: message.ok_or(Wrong("message"))?.to_owned(),
+        })
+    }
+}
+
+impl Stored for StoredOverflow {
+    fn of(fields: &Value<'_>, message: Option<&RawValue>) -> Read<Self> {
+        let message = message.ok_or(Wrong("message"))?.to_owned();
+        Ok(Self { v: field(fields, "v")?, time: field(fields, "time")?, message })
+    }
 }
 
 /// A record's text, from what it says.
@@ -211,35 +341,37 @@ pub(crate) fn encode<T: Serialize>(kind: RecordKind, number: u64, value: &T) -> 
 }
 
 /// What a record says.
-pub(crate) fn decode<T: DeserializeOwned>(record: &Record) -> Result<T, StoreError> {
-    let (kind, number) = (record.kind, record.number);
-    let read = serde_json::from_str::<Versioned>(&record.text).map(|record| record.v);
-    match read {
-        Ok(v) if v > VERSION => {
-            let message = format!("{} was written by a newer version of Epitome", named(kind, number));
-            return Err(StoreError::new(StoreErrorClass::Newer, message));
-        }
-        Ok(_) => {}
-        Err(_) => return Err(corrupted(kind, number)),
-    }
+pub(crate) fn decode<T: Stored>(record: &Record) -> Result<T, StoreError> {
+    let (fields, message) = opened(record)?;
     // The reader's own words could quote the message.
-    serde_json::from_str(&record.text).map_err(|_| {
-        if of_unknown_format(record) {
-            let message = "the conversation is in a format that this version does not read";
-            return StoreError::new(StoreErrorClass::Newer, message);
-        }
-        corrupted(kind, number)
-    })
+    T::of(&fields, message).map_err(|_| unreadable(record, &fields))
 }
 
-/// Whether it is a head that names a format of a later version.
-fn of_unknown_format(record: &Record) -> bool {
-    #[derive(Deserialize)]
-    struct Named {
-        format: String,
+/// The fields of a record, if it is one of this version.
+#[inline(never)]
+fn opened(record: &Record) -> Result<(Value<'_>, Option<&RawValue>), StoreError> {
+    let (kind, number) = (record.kind, record.number);
+    let opened = json::parse_beside(&record.text, "message").ok_or_else(|| corrupted(kind, number))?;
+    match field::<u32>(&opened.0, "v") {
+        Ok(..=VERSION) => Ok(opened),
+        Ok(_) => {
+            let message = format!("{} was written by a newer version of Epitome", named(kind, number));
+            Err(StoreError::new(StoreErrorClass::Newer, message))
+        }
+        Err(_) => Err(corrupted(kind, number)),
     }
-    record.kind == RecordKind::Head
-        && serde_json::from_str::<Named>(&record.text).is_ok_and(|head| Format::from_name(&head.format).is_none())
+}
+
+#[cold]
+#[inline(never)]
+fn unreadable(record: &Record, fields: &Value<'_>) -> StoreError {
+    let format = fields.get("format").and_then(Value::as_str);
+    // A head that names a format of a later version.
+    if record.kind == RecordKind::Head && format.is_some_and(|name| Format::from_name(name).is_none()) {
+        let message = "the conversation is in a format that this version does not read";
+        return StoreError::new(StoreErrorClass::Newer, message);
+    }
+    corrupted(record.kind, record.number)
 }
 
 /// What was read is no such record.
@@ -258,3 +390,6 @@ fn named(kind: RecordKind, number: u64) -> String {
         _ => format!("{} {number} of the conversation", kind.name()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Session;
 use super::codec::{Head, StoredCompaction, StoredEntry, StoredOverflow, VERSION, decode};
 use super::disk::CHUNK;
 use crate::error::{Error, Result};
+use crate::fields::{self, FromValue, field};
+use crate::json;
 use crate::store::{About, Batch, Range, Record, RecordKind, Store, StoreError, StoreErrorClass};
 
 /// The first line.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Header {
     /// `session`.
     epitome: String,
@@ -23,6 +25,8 @@ struct Header {
     /// How many lines follow.
     records: u64,
 }
+
+fields::record!(Header { epitome: "epitome", v: "v", id: "id", records: "records" });
 
 /// Every other line: a record as it is or, where it goes over several lines, as a string.
 #[derive(Serialize)]
@@ -35,22 +39,12 @@ struct LineOut<'r> {
     text: Option<&'r str>,
 }
 
-#[derive(Deserialize)]
-struct LineIn {
-    kind: RecordKind,
-    number: u64,
-    #[serde(default)]
-    record: Option<Box<RawValue>>,
-    #[serde(default)]
-    text: Option<String>,
-}
-
-impl LineIn {
-    fn into_record(self) -> Option<Record> {
-        let Self { kind, number, record, text } = self;
-        let text = text.or_else(|| record.map(|record| record.get().to_owned()))?;
-        Some(Record { kind, number, text })
-    }
+/// The record that a line says.
+fn record_of(line: &str) -> Option<Record> {
+    let (fields, record) = json::parse_beside(line, "record")?;
+    let text: Option<String> = field(&fields, "text").ok()?;
+    let text = text.or_else(|| record.filter(|raw| raw.get() != "null").map(|raw| raw.get().to_owned()))?;
+    Some(Record { kind: field(&fields, "kind").ok()?, number: field(&fields, "number").ok()?, text })
 }
 
 impl Session<'_> {
@@ -111,7 +105,7 @@ impl Session<'_> {
 pub async fn import(file: &str, id: &str, store: &Rc<dyn Store + '_>, now_ms: f64) -> Result<()> {
     super::types::check_id(id)?;
     let mut lines = file.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let header = lines.next().and_then(|(_, line)| serde_json::from_str::<Header>(line).ok());
+    let header = lines.next().and_then(|(_, line)| Header::from_value(&json::parse(line, None).ok()?).ok());
     let header = header
         .filter(|header| header.epitome == "session")
         .ok_or_else(|| broken(1, "is not the first line of an exported session"))?;
@@ -120,8 +114,7 @@ pub async fn import(file: &str, id: &str, store: &Rc<dyn Store + '_>, now_ms: f6
     }
     let (mut puts, mut seen, mut head) = (Vec::new(), BTreeSet::new(), None);
     for (at, line) in lines {
-        let read = serde_json::from_str::<LineIn>(line).ok().and_then(LineIn::into_record);
-        let record = read.ok_or_else(|| broken(at + 1, "is not a record"))?;
+        let record = record_of(line).ok_or_else(|| broken(at + 1, "is not a record"))?;
         if !seen.insert((record.kind, record.number)) {
             return Err(broken(at + 1, "is a record that an earlier line has"));
         }

@@ -122,7 +122,7 @@ impl Session<'_> {
         record.and_then(|record| self.readable(record))
     }
 
-    pub(super) fn readable<T: serde::de::DeserializeOwned>(&self, record: &Record) -> Option<T> {
+    pub(super) fn readable<T: super::codec::Stored>(&self, record: &Record) -> Option<T> {
         decode(record).map_err(|error| self.warn(error.class.code(), format!("{error}; it is left out"))).ok()
     }
 

@@ -22,6 +22,9 @@ use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fields::{FromValue, Read, Wrong};
+use crate::value::Value;
+
 #[cfg(not(target_family = "wasm"))]
 pub use file::FileStore;
 pub use memory::Memory;
@@ -94,6 +97,12 @@ impl RecordKind {
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl FromValue for RecordKind {
+    fn from_value(value: &Value<'_>) -> Read<Self> {
+        value.as_str().and_then(Self::of_name).ok_or(Wrong(""))
     }
 }
 

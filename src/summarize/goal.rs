@@ -6,6 +6,7 @@ use super::clean::clean_all;
 use super::prompts;
 use crate::engine::last_words;
 use crate::error::Boxed;
+use crate::fields;
 use crate::message::{Message, fingerprint};
 use crate::policy::Strategy;
 use crate::provider::{Calls, Purpose};
@@ -24,6 +25,8 @@ pub(crate) struct TaskGoal {
     /// Attempts for these words that came to nothing.
     failed: u32,
 }
+
+fields::record!(TaskGoal { text: "text" or default, of: "of" or default, failed: "failed" or default });
 
 /// How often a model is asked about the same words.
 const ATTEMPTS: u32 = 2;

@@ -13,6 +13,7 @@ use super::prompts;
 use super::record::record;
 use super::render::{Piece, pieces, transcript as written};
 use crate::error::Boxed;
+use crate::fields;
 use crate::ladder::Ladder;
 use crate::message::{ContentHash, Message};
 use crate::provider::{Asked, Calls, NoText, Purpose, in_order};
@@ -31,6 +32,8 @@ pub(crate) struct Deferred {
     /// The message that takes its place.
     pub text: String,
 }
+
+fields::record!(Deferred { from: "from", hash: "hash", text: "text" });
 
 /// Units below this are left alone: a summary would hardly be smaller, tokens.
 const WORTH_SUMMARISING: u64 = 64;

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fields::{self, FromValue, Read, Wrong, field};
 use crate::format::Format;
 use crate::transcript::layout::Layout;
+use crate::value::Value;
 
 /// One step of a path into a message's JSON.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -13,6 +15,15 @@ pub enum Step {
     Index(usize),
     /// A field of an object.
     Key(String),
+}
+
+impl FromValue for Step {
+    fn from_value(value: &Value<'_>) -> Read<Self> {
+        match value {
+            Value::String(key) => Ok(Self::Key(key.as_ref().to_owned())),
+            other => FromValue::from_value(other).map(Self::Index),
+        }
+    }
 }
 
 /// Sets one field of a message to a text, or removes it.
@@ -27,6 +38,8 @@ pub struct Change {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub remove: bool,
 }
+
+fields::record!(Change { path: "path", value: "value" or default, remove: "remove" or default });
 
 impl Change {
     /// Sets a field to a text.
@@ -92,6 +105,38 @@ pub enum Edit {
     },
 }
 
+impl FromValue for Edit {
+    fn from_value(value: &Value<'_>) -> Read<Self> {
+        let kind = value.get("kind").and_then(Value::as_str);
+        Ok(match kind {
+            Some("prune" | "shrink") => {
+                let index = field(value, "index")?;
+                let tokens_before = field(value, "tokensBefore")?;
+                let tokens_after = field(value, "tokensAfter")?;
+                let changes = field(value, "changes")?;
+                if kind == Some("prune") {
+                    Self::Prune { index, tokens_before, tokens_after, changes }
+                } else {
+                    Self::Shrink { index, tokens_before, tokens_after, changes }
+                }
+            }
+            Some("hide") => Self::Hide {
+                from: field(value, "from")?,
+                to: field(value, "to")?,
+                tokens_before: field(value, "tokensBefore")?,
+            },
+            Some("insert") => Self::Insert {
+                before: field(value, "before")?,
+                role: field(value, "role")?,
+                text: field(value, "text")?,
+                covers: field(value, "covers")?,
+                tokens_after: field(value, "tokensAfter")?,
+            },
+            _ => return Err(Wrong("kind")),
+        })
+    }
+}
+
 /// Something that the format's rules forbid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
@@ -127,6 +172,16 @@ pub struct Repair {
     pub tokens_after: u64,
 }
 
+fields::record!(Repair {
+    rule: "rule",
+    action: "action",
+    index: "index",
+    field: "field" or default,
+    message: "message",
+    tokens_before: "tokensBefore",
+    tokens_after: "tokensAfter",
+});
+
 /// How far a compaction went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -139,6 +194,8 @@ pub enum Tier {
     Hard,
 }
 
+fields::names!(Tier { None: "none", Soft: "soft", Hard: "hard" });
+
 /// Something the host should know that is not an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
@@ -150,6 +207,8 @@ pub struct Warning {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<usize>,
 }
+
+fields::record!(Warning { code: "code", message: "message", index: "index" or default });
 
 /// The newest inserted summary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,6 +223,8 @@ pub struct Summary {
     pub covers: usize,
 }
 
+fields::record!(Summary { index: "index", text: "text", tokens: "tokens", covers: "covers" });
+
 /// What models were asked, and what they say it cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -175,6 +236,8 @@ pub struct ModelUse {
     /// Tokens written, as far as the models say.
     pub output_tokens: u64,
 }
+
+fields::record!(ModelUse { requests: "requests", input_tokens: "inputTokens", output_tokens: "outputTokens" });
 
 impl ModelUse {
     /// Takes in what another step has cost.
@@ -223,6 +286,24 @@ pub struct Report {
     pub warnings: Vec<Warning>,
 }
 
+fields::record!(Report {
+    format: "format",
+    tier: "tier",
+    before: "before",
+    after: "after",
+    limit: "limit",
+    overhead: "overhead",
+    messages_before: "messagesBefore",
+    messages_after: "messagesAfter",
+    edits: "edits",
+    repairs: "repairs",
+    first_changed_index: "firstChangedIndex",
+    prefix_tokens: "prefixTokens",
+    summary: "summary" or default,
+    models: "models" or default,
+    warnings: "warnings",
+});
+
 /// How many messages, the hash of their contents, and their sizes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceMark {
@@ -237,6 +318,13 @@ pub struct SourceMark {
     #[serde(default)]
     pub probe: u32,
 }
+
+fields::record!(SourceMark {
+    messages: "messages",
+    hash: "hash",
+    sizes: "sizes" or default,
+    probe: "probe" or default,
+});
 
 impl SourceMark {
     /// The sizes, if they come from the counter with this probe.
@@ -256,6 +344,8 @@ pub struct ViewMark {
     pub layout: Layout,
 }
 
+fields::record!(ViewMark { messages: "messages", hash: "hash", layout: "layout" });
+
 /// A compaction as plain JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patch {
@@ -273,6 +363,15 @@ pub struct Patch {
     pub repairs: Vec<Repair>,
 }
 
+fields::record!(Patch {
+    version: "version",
+    format: "format",
+    source: "source",
+    view: "view",
+    edits: "edits",
+    repairs: "repairs",
+});
+
 /// A compaction that has not been applied yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -283,6 +382,8 @@ pub struct Plan {
     /// The same in numbers.
     pub report: Report,
 }
+
+fields::record!(Plan { version: "version", patch: "patch", report: "report" });
 
 /// Version of [`Patch`] and [`Plan`].
 pub const RECORD_VERSION: u32 = 1;

@@ -4,6 +4,8 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Boxed, Error};
+use crate::fields::{FromValue, Read};
+use crate::value::Value;
 
 /// In view order, where each message comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +69,25 @@ impl<'de> Deserialize<'de> for LayoutItem {
             }
         }
         deserializer.deserialize_any(Item)
+    }
+}
+
+impl FromValue for Layout {
+    fn from_value(value: &Value<'_>) -> Read<Self> {
+        FromValue::from_value(value).map(Self)
+    }
+}
+
+impl FromValue for LayoutItem {
+    fn from_value(value: &Value<'_>) -> Read<Self> {
+        Ok(match value {
+            Value::Null => Self::Inserted,
+            Value::Array(_) => {
+                let (from, to) = FromValue::from_value(value)?;
+                Self::Kept(from, to)
+            }
+            other => Self::Edited(FromValue::from_value(other)?),
+        })
     }
 }
 

@@ -36,6 +36,7 @@ use crate::value::Value;
 use crate::wasm::buffer::Input;
 use crate::wasm::exports::given;
 use crate::wasm::outward::{Failure, SlimPatch, out};
+use crate::wasm::records;
 use crate::wasm::session::asking::asking;
 use crate::wasm::session::host::Host;
 use crate::wasm::session::models::Record;
@@ -296,8 +297,7 @@ pub fn session_apply(number: u32, length: usize, host: Host) -> u32 {
     let input = Input::take(length);
     begin(number, host, async move |open, _| {
         let [plan] = wire::exactly(wire::decode_roots(&input)?)?;
-        let plan: Plan = serde_json::from_str(Record(&plan).text()?)
-            .map_err(|error| Error::option("plan", format_args!("must be what `plan` returned: {error}")))?;
+        let plan = records::plan_text(Record(&plan).text()?)?;
         prepared(&open, &open.session.apply(&plan).await?)
     })
 }
