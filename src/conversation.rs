@@ -21,6 +21,7 @@ use crate::guidelines::{Guidelines, GuidelinesPolicy};
 use crate::json::Messages;
 use crate::ladder::Ladder;
 use crate::message::{ContentHash, Message};
+use crate::order::sorted_by;
 use crate::policy::{Policy, Strategy};
 use crate::provider::{Calls, Providers, Purpose};
 use crate::prune::Aim;
@@ -691,7 +692,8 @@ impl Conversation<'_> {
         self.count_calls(made, failures.len());
         self.state.guards.counters.tool_pair_summaries += written.len() as u64;
         self.state.deferred.extend(written);
-        self.state.deferred.sort_by_key(|deferred| deferred.from);
+        let deferred = std::mem::take(&mut self.state.deferred);
+        self.state.deferred = sorted_by(deferred, |deferred| deferred.from as u64);
         let warnings = failures.iter().map(summarize::warning).collect();
         Ok(Done { report: None, events: vec![Status::SummarizingTools, Status::Idle], warnings })
     }

@@ -10,6 +10,12 @@ pub(crate) fn ascending(pairs: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
     BinaryHeap::from(pairs).into_sorted_vec()
 }
 
+/// Numbers in ascending order.
+#[cfg_attr(all(target_family = "wasm", not(feature = "session")), allow(dead_code))]
+pub(crate) fn numbers(numbers: impl Iterator<Item = u64>) -> Vec<u64> {
+    ascending(numbers.map(|number| (number, 0)).collect()).into_iter().map(|(number, _)| number).collect()
+}
+
 /// The items by ascending key; equal keys keep their order.
 pub(crate) fn sorted_by<T>(mut items: Vec<T>, key: impl Fn(&T) -> u64) -> Vec<T> {
     let mut keys = Vec::with_capacity(items.len());

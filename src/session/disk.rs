@@ -8,6 +8,7 @@ use super::window::{Item, Piece, Window, shown};
 use super::{At, Session, blank_head, evicted};
 use crate::error::{Error, Result};
 use crate::json::Messages;
+use crate::order;
 use crate::store::{Loaded, Range, Record, RecordKind, StoreError, StoreErrorClass};
 use crate::transcript::UNKNOWN;
 
@@ -136,10 +137,8 @@ impl<'c> Session<'c> {
 
     /// The records of these entries, by number.
     pub(super) async fn read_entries(&self, ids: &[EntryId]) -> Result<Vec<Record>> {
-        let mut sorted = ids.to_vec();
-        sorted.sort_unstable();
         let mut ranges: Vec<Range> = Vec::new();
-        for id in sorted {
+        for id in order::numbers(ids.iter().copied()) {
             match ranges.last_mut() {
                 Some(range) if id < range.to => {}
                 Some(range) if range.to == id => range.to += 1,

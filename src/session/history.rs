@@ -7,6 +7,7 @@ use super::disk::{CHUNK, find};
 use super::types::EntryId;
 use super::{Inner, Session};
 use crate::error::{Error, Result};
+use crate::order;
 use crate::store::{Range, Record, RecordKind};
 
 /// One message of a conversation, as it was given.
@@ -139,9 +140,8 @@ impl Inner<'_> {
     pub(super) fn shown(&self) -> Vec<(EntryId, bool)> {
         let conversation = self.interim.as_ref().unwrap_or(&self.window.conversation);
         let view = self.window.view_of(conversation, &|_| true).unwrap_or_default();
-        let mut shown: Vec<_> = view.iter().filter_map(|item| Some((item.entry?, item.is_whole))).collect();
-        shown.sort_unstable();
-        shown
+        let shown = view.iter().filter_map(|item| Some((item.entry?, u64::from(item.is_whole))));
+        order::ascending(shown.collect()).into_iter().map(|(entry, is_whole)| (entry, is_whole > 0)).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use super::window::Item;
 use super::write::Draft;
 use super::{Inner, Session, now};
 use crate::error::Result;
+use crate::order;
 use crate::store::{Range, RecordKind};
 
 /// Entries whose wholes are read at once.
@@ -84,8 +85,6 @@ impl Session<'_> {
 impl Inner<'_> {
     /// Entries that the view shows in whichever form, ascending: the model may ask for the whole of them.
     fn needed(&self) -> Vec<EntryId> {
-        let mut shown: Vec<EntryId> = self.window.items.iter().filter_map(Item::entry).collect();
-        shown.sort_unstable();
-        shown
+        order::numbers(self.window.items.iter().filter_map(Item::entry))
     }
 }

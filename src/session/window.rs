@@ -7,6 +7,7 @@ use super::types::{EntryId, SessionOptions, ViewItem};
 use crate::conversation::{Conversation, Rebased, State};
 use crate::error::{Error, Result};
 use crate::json::Messages;
+use crate::order;
 use crate::store::{RecordKind, StoreError};
 use crate::tokens::TokenCounter;
 use crate::transcript::{Change, Edit, LayoutItem, Patch};
@@ -222,22 +223,21 @@ impl<'c> Window<'c> {
 
 /// What is remembered, with messages by their place in a window.
 pub(super) fn remembered(items: &[Item], state: &State, pins: &[EntryId]) -> State {
-    let mut by_entry: Vec<(EntryId, usize)> = Vec::with_capacity(items.len());
+    let mut by_entry: Vec<(EntryId, u64)> = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
-        by_entry.extend(item.entry().map(|id| (id, at)));
+        by_entry.extend(item.entry().map(|id| (id, at as u64)));
     }
-    by_entry.sort_unstable();
+    let by_entry = order::ascending(by_entry);
+    let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
     let mut renumbered = state.renumbered(|entry| {
         let at = by_entry.partition_point(|(id, _)| *id < entry as u64);
-        by_entry.get(at).map_or(items.len(), |(_, at)| *at)
+        by_entry.get(at).map_or(items.len(), |(_, at)| index(*at))
     });
     let place = |pin: &EntryId| {
         let at = by_entry.binary_search_by_key(pin, |(id, _)| *id).ok()?;
         by_entry.get(at).map(|(_, at)| *at)
     };
-    let mut pinned: Vec<usize> = pins.iter().filter_map(place).collect();
-    pinned.sort_unstable();
-    renumbered.pinned = pinned;
+    renumbered.pinned = order::numbers(pins.iter().filter_map(place)).into_iter().map(index).collect();
     renumbered
 }
 

@@ -1,5 +1,8 @@
 //! Writing: one batch, on top of whatever others have written meanwhile.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use super::codec::{Head, Memory, StoredEntry, StoredOverflow, VERSION, encode};
 use super::identity;
 use super::types::{EntryId, SessionEvent};
@@ -29,7 +32,15 @@ impl<T> Draft<T> {
     pub(super) fn new(head: Head, value: T) -> Self {
         Self { head, memory: None, puts: Vec::new(), deletes: Vec::new(), reshapes: false, value }
     }
+
+    fn apart(self) -> (Draft<()>, T) {
+        let Self { head, memory, puts, deletes, reshapes, value } = self;
+        (Draft { head, memory, puts, deletes, reshapes, value: () }, value)
+    }
 }
+
+/// Makes a draft of how things stand.
+type Make<'w, 'c> = dyn FnMut(&Inner<'c>) -> Result<Option<Draft<()>>> + 'w;
 
 /// New entries as they will be shown.
 pub(super) struct Fresh {
@@ -47,42 +58,57 @@ impl<'c> Session<'c> {
         &self,
         mut make: impl FnMut(&Inner<'c>) -> Result<Option<Draft<T>>>,
     ) -> Result<Option<T>> {
-        self.catch_up_if_unsure().await?;
-        for _ in 0..TRIES {
-            let next = make(&self.inner.borrow())?;
-            let Some(draft) = next else { return Ok(None) };
-            self.open_still()?;
-            let (batch, head, memory) = self.batch(&draft)?;
-            self.inner.borrow_mut().doubt = true;
-            match self.store.commit(&batch).await {
-                Ok(revision) => {
-                    self.written(revision, head, memory, draft.reshapes);
-                    return Ok(Some(draft.value));
-                }
-                Err(error) if error.class == StoreErrorClass::Conflict => {
-                    if error.revision == Some(0) && batch.expected > 0 {
-                        return Err(evicted().into());
-                    }
-                    self.catch_up().await?;
-                }
-                Err(error) if error.class == StoreErrorClass::Lost => {
-                    // Whether it was written is not known, unless the store says so.
-                    if !self.find_out(&head, &batch).await? {
-                        return Err(error.into());
-                    }
-                    self.written(batch.expected + 1, head, memory, draft.reshapes);
-                    return Ok(Some(draft.value));
-                }
-                Err(error) => {
-                    self.inner.borrow_mut().doubt = false;
-                    return Err(error.into());
-                }
-            }
-        }
-        Err(crate::store::StoreError::conflict(self.revision()).into())
+        let mut made = None;
+        let mut make = |inner: &Inner<'c>| {
+            let Some(draft) = make(inner)? else { return Ok(None) };
+            let (draft, value) = draft.apart();
+            made = Some(value);
+            Ok(Some(draft))
+        };
+        let is_written = self.write_draft(&mut make).await?;
+        Ok(made.filter(|_| is_written))
     }
 
-    fn batch<T>(&self, draft: &Draft<T>) -> Result<(Batch, Head, Option<Memory>)> {
+    /// The same for drafts that are all of one type, so that there is one of it. Returns whether something was written.
+    fn write_draft<'w>(&'w self, make: &'w mut Make<'w, 'c>) -> Pin<Box<dyn Future<Output = Result<bool>> + 'w>> {
+        Box::pin(async move {
+            self.catch_up_if_unsure().await?;
+            for _ in 0..TRIES {
+                let next = make(&self.inner.borrow())?;
+                let Some(draft) = next else { return Ok(false) };
+                self.open_still()?;
+                let (batch, head, memory) = self.batch(&draft)?;
+                self.inner.borrow_mut().doubt = true;
+                match self.store.commit(&batch).await {
+                    Ok(revision) => {
+                        self.written(revision, head, memory, draft.reshapes);
+                        return Ok(true);
+                    }
+                    Err(error) if error.class == StoreErrorClass::Conflict => {
+                        if error.revision == Some(0) && batch.expected > 0 {
+                            return Err(evicted().into());
+                        }
+                        self.catch_up().await?;
+                    }
+                    Err(error) if error.class == StoreErrorClass::Lost => {
+                        // Whether it was written is not known, unless the store says so.
+                        if !self.find_out(&head, &batch).await? {
+                            return Err(error.into());
+                        }
+                        self.written(batch.expected + 1, head, memory, draft.reshapes);
+                        return Ok(true);
+                    }
+                    Err(error) => {
+                        self.inner.borrow_mut().doubt = false;
+                        return Err(error.into());
+                    }
+                }
+            }
+            Err(crate::store::StoreError::conflict(self.revision()).into())
+        })
+    }
+
+    fn batch(&self, draft: &Draft<()>) -> Result<(Batch, Head, Option<Memory>)> {
         let inner = self.inner.borrow();
         let mut head = draft.head.clone();
         head.v = VERSION;

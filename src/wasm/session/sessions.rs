@@ -445,16 +445,22 @@ pub fn session_delete(number: u32, host: Host) -> u32 {
 
 // --------------------------------------------------------------------------------------------------------- what they share
 
-fn begin(number: u32, host: Host, work: impl AsyncFnOnce(Rc<Open>, Host) -> Answer + 'static) -> u32 {
-    let Some(open) = find(number) else {
-        return tasks::begin(host, Box::pin(async { Err(closed()) }));
-    };
-    let call = open.last_call.get().wrapping_add(1);
-    open.last_call.set(call);
-    let of_task = host.clone();
-    let of_call = Rc::clone(&open);
-    let running = Box::pin(async move { work(of_call, host).await });
-    tasks::begin(of_task, Box::pin(Call { open, number: call, running }))
+fn begin<F>(number: u32, host: Host, work: impl FnOnce(Rc<Open>, Host) -> F) -> u32
+where
+    F: Future<Output = Answer> + 'static,
+{
+    match find(number) {
+        Some(open) => launch(Rc::clone(&open), host.clone(), Box::pin(work(open, host))),
+        None => tasks::begin(host, Box::pin(std::future::ready(Err(closed())))),
+    }
+}
+
+/// (Not generic, so that it is there once.)
+#[inline(never)]
+fn launch(open: Rc<Open>, host: Host, running: Pin<Box<dyn Future<Output = Answer>>>) -> u32 {
+    let number = open.last_call.get().wrapping_add(1);
+    open.last_call.set(number);
+    tasks::begin(host, Box::pin(Call { open, number, running }))
 }
 
 /// A call of a session. It ends when the session is closed, unless it waits for the store just then.

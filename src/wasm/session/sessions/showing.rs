@@ -6,6 +6,7 @@ use js_sys::Array;
 use wasm_bindgen::JsValue;
 
 use crate::message::fingerprint;
+use crate::order;
 use crate::session::{EntryId, HistoryEntry, ViewItem, Visibility};
 
 /// The entries whose messages the shell holds, and what they say.
@@ -74,8 +75,7 @@ impl Held {
             flat.push(&if known.is_some() { JsValue::UNDEFINED } else { self.unless_held(Some(entry), text) });
             held.push((entry, mark));
         }
-        held.sort_unstable();
-        *self.entries.borrow_mut() = held;
+        *self.entries.borrow_mut() = order::ascending(held);
         self.edition.set(edition);
         flat
     }
