@@ -204,7 +204,7 @@ impl<'c> Conversation<'c> {
                     items.push((Some(index), Some(Messages::changed_text(text, &changes)?)));
                 }
                 RecipeItem::Insert { message, .. } => {
-                    items.push((None, Some(serde_json::to_string(&message).map_err(|_| Error::StalePlan)?)));
+                    items.push((None, Some(crate::json::text(&message).map_err(|_| Error::StalePlan)?)));
                 }
             }
         }

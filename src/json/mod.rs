@@ -3,15 +3,17 @@
 mod read;
 #[cfg(not(target_family = "wasm"))]
 mod tree;
+mod write;
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
-use serde::Deserialize;
-use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 pub(crate) use read::is_cut_off;
+use read::{RawField, raw_fields, raw_items};
+#[cfg_attr(all(target_family = "wasm", not(feature = "session")), allow(unused_imports))]
+pub(crate) use write::{Unsupported, text, text_beside};
 
 use crate::error::{Error, Result};
 use crate::transcript::{Change, Inserted, Recipe, RecipeItem, Span, Step};
@@ -20,7 +22,40 @@ use crate::value::{MAX_DEPTH, Value};
 /// Messages as JSON. Each keeps its own text, byte for byte.
 #[derive(Debug, Clone, Default)]
 pub struct Messages {
-    raw: Vec<Box<RawValue>>,
+    raw: Vec<Raw>,
+}
+
+/// One JSON value as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Raw(Box<str>);
+
+impl Raw {
+    /// # Errors
+    /// What is wrong, when the text is not JSON.
+    pub(crate) fn checked(text: &str) -> std::result::Result<Self, String> {
+        #[cfg(not(target_family = "wasm"))]
+        let value = tree::check(text).map_err(|error| error.to_string());
+        #[cfg(target_family = "wasm")]
+        let value = read::check(text).ok_or_else(|| "the text cannot be read".to_owned());
+        value.map(Self::known)
+    }
+
+    /// Of a text that is known to be JSON.
+    pub(crate) fn known(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn get(&self) -> &str {
+        &self.0
+    }
+}
+
+/// For tests that compare what is read with what `serde` derives.
+#[cfg(test)]
+impl<'de> serde::Deserialize<'de> for Raw {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(|raw| Self::known(raw.get()))
+    }
 }
 
 impl Messages {
@@ -29,12 +64,12 @@ impl Messages {
     /// # Errors
     /// [`Error::InvalidInput`] when the text is not a JSON array.
     pub fn from_json(text: &str) -> Result<Self> {
-        let raw = serde_json::from_str(text).map_err(|error| Error::InvalidInput {
+        let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| Error::InvalidInput {
             index: None,
             field: None,
             reason: format!("messages must be a JSON array: {error}"),
         })?;
-        Ok(Self { raw })
+        Ok(Self { raw: raw.into_iter().map(|raw| Raw::known(raw.get())).collect() })
     }
 
     /// Adds one message.
@@ -43,7 +78,7 @@ impl Messages {
     /// [`Error::InvalidInput`] when the text is not JSON.
     pub fn push_json(&mut self, text: &str) -> Result<()> {
         let index = self.raw.len();
-        let raw = RawValue::from_string(text.to_owned()).map_err(|error| Error::InvalidInput {
+        let raw = Raw::checked(text).map_err(|error| Error::InvalidInput {
             index: Some(index),
             field: None,
             reason: format!("is not JSON: {error}"),
@@ -67,13 +102,13 @@ impl Messages {
     /// The JSON text of each message.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.raw.iter().map(|raw| raw.get())
+        self.raw.iter().map(Raw::get)
     }
 
     /// The JSON text of one message.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&str> {
-        self.raw.get(index).map(|raw| raw.get())
+        self.raw.get(index).map(Raw::get)
     }
 
     /// Adds messages at the end.
@@ -122,7 +157,7 @@ impl Messages {
                 RecipeItem::Edit(index, changes) => {
                     let text = self.get(*index).ok_or_else(lost)?;
                     let text = Self::changed_text(text, changes)?;
-                    raw.push(RawValue::from_string(text).map_err(|_| lost())?);
+                    raw.push(Raw(text.into()));
                 }
                 RecipeItem::Insert { message, .. } => raw.push(inserted(message)?),
             }
@@ -154,12 +189,10 @@ impl PartialEq for Messages {
     }
 }
 
-fn inserted(message: &Inserted) -> Result<Box<RawValue>> {
-    serde_json::value::to_raw_value(message).map_err(|error| Error::InvalidInput {
-        index: None,
-        field: None,
-        reason: error.to_string(),
-    })
+fn inserted(message: &Inserted) -> Result<Raw> {
+    let text =
+        text(message).map_err(|error| Error::InvalidInput { index: None, field: None, reason: error.to_string() })?;
+    Ok(Raw(text.into()))
 }
 
 // ------------------------------------------------------------------------------------------------------------- editing
@@ -188,9 +221,8 @@ fn changed(text: &str, changes: &[Rest<'_>]) -> Result<String> {
 }
 
 fn changed_object(text: &str, below: &BTreeMap<&Step, Vec<Rest<'_>>>) -> Result<String> {
-    let fields = serde_json::from_str::<Raws<'_>>(text).map_err(|_| Error::StalePlan)?.0;
-    let step = |name: &RawValue| serde_json::from_str(name.get()).map_or(Step::Index(0), Step::Key);
-    let steps: Vec<Step> = fields.iter().map(|(name, _)| step(name)).collect();
+    let fields = raw_fields(text).ok_or(Error::StalePlan)?;
+    let steps: Vec<Step> = fields.iter().map(|field| Step::Key(field.key.as_ref().to_owned())).collect();
     let removes = |changes: &[Rest<'_>]| changes.iter().any(|(path, change)| path.is_empty() && change.remove);
     let mut out = String::with_capacity(text.len());
     let mut put = |name: &str, value: &str| {
@@ -199,15 +231,15 @@ fn changed_object(text: &str, below: &BTreeMap<&Step, Vec<Rest<'_>>>) -> Result<
         out.push(':');
         out.push_str(value);
     };
-    for (at, (name, value)) in fields.iter().enumerate() {
+    for (at, RawField { name, value, .. }) in fields.iter().enumerate() {
         let Some((step, changes)) = steps.get(at).and_then(|step| below.get_key_value(step)) else {
-            put(name.get(), value.get());
+            put(name, value);
             continue;
         };
         // The last of two equal keys counts, so that one is edited and the others go.
         let last = steps.iter().rposition(|other| other == *step) == Some(at);
         if last && !removes(changes) {
-            put(name.get(), &changed(value.get(), changes)?);
+            put(name, &changed(value, changes)?);
         }
     }
     for (step, changes) in below {
@@ -226,7 +258,7 @@ fn changed_object(text: &str, below: &BTreeMap<&Step, Vec<Rest<'_>>>) -> Result<
 }
 
 fn changed_list(text: &str, below: &BTreeMap<&Step, Vec<Rest<'_>>>) -> Result<String> {
-    let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| Error::StalePlan)?;
+    let items = raw_items(text).ok_or(Error::StalePlan)?;
     let mut out = String::with_capacity(text.len());
     out.push('[');
     for (at, item) in items.iter().enumerate() {
@@ -234,8 +266,8 @@ fn changed_list(text: &str, below: &BTreeMap<&Step, Vec<Rest<'_>>>) -> Result<St
             out.push(',');
         }
         match below.get(&Step::Index(at)) {
-            Some(changes) => out.push_str(&changed(item.get(), changes)?),
-            None => out.push_str(item.get()),
+            Some(changes) => out.push_str(&changed(item, changes)?),
+            None => out.push_str(item),
         }
     }
     out.push(']');
@@ -247,29 +279,6 @@ fn quoted(text: &str) -> String {
     let mut out = String::new();
     push_quoted(text, &mut out);
     out
-}
-
-/// The fields of an object in order, keys and values as they are written.
-struct Raws<'a>(Vec<(&'a RawValue, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Raws<'de> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Raws<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Raws<'de>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Raws(fields))
-            }
-        }
-        deserializer.deserialize_map(Collect)
-    }
 }
 
 // ------------------------------------------------------------------------------------------------------------- reading
@@ -293,17 +302,16 @@ pub(crate) fn parse(text: &str, index: Option<usize>) -> Result<Value<'_>> {
 
 /// Reads the text of an object, but for the field `apart`, which is returned as it is written. `None` when it is no object.
 #[cfg_attr(all(target_family = "wasm", not(feature = "session")), allow(dead_code))]
-pub(crate) fn parse_beside<'a>(text: &'a str, apart: &str) -> Option<(Value<'a>, Option<&'a RawValue>)> {
-    let raws = serde_json::from_str::<Raws<'a>>(text).ok()?.0;
+pub(crate) fn parse_beside<'a>(text: &'a str, apart: &str) -> Option<(Value<'a>, Option<&'a str>)> {
+    let raws = raw_fields(text)?;
     let mut fields = Vec::with_capacity(raws.len());
     let mut kept = None;
-    for (name, raw) in raws {
-        let Ok(Value::String(name)) = parse(name.get(), None) else { continue };
-        if name == apart {
-            kept = Some(raw);
+    for RawField { key, value, .. } in raws {
+        if key == apart {
+            kept = Some(value);
         } else {
             // What cannot be read is in nobody's way as long as nobody reads it.
-            fields.push((name, parse(raw.get(), None).unwrap_or(Value::TooDeep)));
+            fields.push((key, parse(value, None).unwrap_or(Value::TooDeep)));
         }
     }
     Some((Value::Object(fields), kept))

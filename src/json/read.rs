@@ -26,6 +26,49 @@ pub(super) fn read(text: &str) -> Option<Value<'_>> {
     }
 }
 
+/// The one JSON value of a text, as it is written. `None` when it is no JSON.
+#[cfg_attr(not(target_family = "wasm"), allow(dead_code))]
+pub(super) fn check(text: &str) -> Option<&str> {
+    let mut reader = Reader::new(text);
+    let value = reader.raw()?;
+    reader.peek().is_none().then_some(value)
+}
+
+/// A field of an object as it is written: its name, what that says, and its value.
+pub(super) struct RawField<'a> {
+    pub name: &'a str,
+    pub key: Cow<'a, str>,
+    pub value: &'a str,
+}
+
+/// The fields of an object in order. `None` when the text is no object.
+pub(super) fn raw_fields(text: &str) -> Option<Vec<RawField<'_>>> {
+    let mut reader = Reader::new(text);
+    let mut fields = Vec::new();
+    reader.peek();
+    reader.word("{")?;
+    while reader.goes_on(b'}', fields.is_empty())? {
+        reader.peek()?;
+        let from = reader.at;
+        let key = reader.key()?;
+        let name = text.get(from..reader.at)?.trim_end_matches(':').trim_end();
+        fields.push(RawField { name, key, value: reader.raw()? });
+    }
+    reader.peek().is_none().then_some(fields)
+}
+
+/// The items of a list in order. `None` when the text is no list.
+pub(super) fn raw_items(text: &str) -> Option<Vec<&str>> {
+    let mut reader = Reader::new(text);
+    let mut items = Vec::new();
+    reader.peek();
+    reader.word("[")?;
+    while reader.goes_on(b']', items.is_empty())? {
+        items.push(reader.raw()?);
+    }
+    reader.peek().is_none().then_some(items)
+}
+
 /// Whether a text is only the beginning of JSON.
 pub(crate) fn is_cut_off(text: &str) -> bool {
     let mut reader = Reader::new(text);
@@ -66,6 +109,18 @@ impl<'a> Reader<'a> {
             }
         };
         Some(value)
+    }
+
+    /// A value as it is written.
+    fn raw(&mut self) -> Option<&'a str> {
+        let is_open = matches!(self.peek()?, b'[' | b'{');
+        let from = self.at;
+        if is_open {
+            self.skip()?;
+        } else {
+            self.scalar()?;
+        }
+        self.text.get(from..self.at)
     }
 
     fn list(&mut self, depth: usize) -> Option<Value<'a>> {

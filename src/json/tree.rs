@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{LEVELS, Raws};
+use super::LEVELS;
 use crate::value::Value;
 
 /// Reads JSON text into a neutral tree.
@@ -15,6 +16,11 @@ pub(super) fn read(text: &str) -> Result<Value<'_>, serde_json::Error> {
         return tree(&whole).or_else(|_| fields(&whole)).map(into_owned);
     }
     tree(text).or_else(|_| fields(text))
+}
+
+/// The one JSON value of a text, as it is written.
+pub(super) fn check(text: &str) -> Result<&str, serde_json::Error> {
+    serde_json::from_str::<&RawValue>(text).map(RawValue::get)
 }
 
 /// JSON allows numbers that no double can hold; an object with such a one is read field by field, so that only the
@@ -174,5 +180,28 @@ impl<'de> Visitor<'de> for Tree {
             fields.push((key, map.next_value_seed(Tree { depth: self.depth + 1 })?));
         }
         Ok(Value::Object(fields))
+    }
+}
+
+/// The fields of an object in order, keys and values as they are written.
+struct Raws<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Raws<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Raws<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raws<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Raws(fields))
+            }
+        }
+        deserializer.deserialize_map(Collect)
     }
 }

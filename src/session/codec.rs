@@ -6,13 +6,12 @@
 //! later version has to read.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::branches::Branches;
 use crate::conversation::State;
 use crate::fields::{self, FromValue, Read, Wrong, field};
 use crate::format::Format;
-use crate::json;
+use crate::json::{self, Raw, Unsupported};
 use crate::store::{Record, RecordKind, StoreError, StoreErrorClass};
 use crate::transcript::{Change, Tier};
 use crate::value::Value;
@@ -106,7 +105,7 @@ fields::record!(Memory {
     state: "state" or default,
 });
 
-/// One message.
+/// One message. It is written with [`encode_beside`].
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "camelCase")]
@@ -126,10 +125,11 @@ pub(crate) struct StoredEntry {
     /// The message is shown shortened; its whole has that many bytes and is a record of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whole: Option<u64>,
-    pub message: Box<RawValue>,
+    #[serde(skip_serializing)]
+    pub message: Raw,
 }
 
-/// The whole of a message that is shown shortened.
+/// The whole of a message that is shown shortened. It is written with [`encode_beside`].
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "camelCase")]
@@ -137,7 +137,8 @@ pub(crate) struct StoredOverflow {
     pub v: u32,
     /// When it was appended, Unix time, milliseconds.
     pub time: f64,
-    pub message: Box<RawValue>,
+    #[serde(skip_serializing)]
+    pub message: Raw,
 }
 
 /// A compaction that was made: enough to make its view without asking anybody, and to tell what it did.
@@ -289,29 +290,29 @@ impl FromValue for StoredItem {
 /// What a record of the store can say.
 pub(crate) trait Stored: Sized {
     /// `message` is the text of the field of that name, which `fields` does not have.
-    fn of(fields: &Value<'_>, message: Option<&RawValue>) -> Read<Self>;
+    fn of(fields: &Value<'_>, message: Option<&str>) -> Read<Self>;
 }
 
 impl Stored for Head {
-    fn of(fields: &Value<'_>, _: Option<&RawValue>) -> Read<Self> {
+    fn of(fields: &Value<'_>, _: Option<&str>) -> Read<Self> {
         Self::from_value(fields)
     }
 }
 
 impl Stored for Memory {
-    fn of(fields: &Value<'_>, _: Option<&RawValue>) -> Read<Self> {
+    fn of(fields: &Value<'_>, _: Option<&str>) -> Read<Self> {
         Self::from_value(fields)
     }
 }
 
 impl Stored for StoredCompaction {
-    fn of(fields: &Value<'_>, _: Option<&RawValue>) -> Read<Self> {
+    fn of(fields: &Value<'_>, _: Option<&str>) -> Read<Self> {
         Self::from_value(fields)
     }
 }
 
 impl Stored for StoredEntry {
-    fn of(fields: &Value<'_>, message: Option<&RawValue>) -> Read<Self> {
+    fn of(fields: &Value<'_>, message: Option<&str>) -> Read<Self> {
         Ok(Self {
             v: field(fields, "v")?,
             time: field(fields, "time")?,
@@ -320,24 +321,37 @@ impl Stored for StoredEntry {
             chain: field(fields, "chain")?,
             after: field(fields, "after")?,
             whole: field(fields, "whole")?,
-            message: message.ok_or(Wrong("message"))?.to_owned(),
+            message: message.map(Raw::known).ok_or(Wrong("message"))?,
         })
     }
 }
 
 impl Stored for StoredOverflow {
-    fn of(fields: &Value<'_>, message: Option<&RawValue>) -> Read<Self> {
-        let message = message.ok_or(Wrong("message"))?.to_owned();
+    fn of(fields: &Value<'_>, message: Option<&str>) -> Read<Self> {
+        let message = message.map(Raw::known).ok_or(Wrong("message"))?;
         Ok(Self { v: field(fields, "v")?, time: field(fields, "time")?, message })
     }
 }
 
 /// A record's text, from what it says.
 pub(crate) fn encode<T: Serialize>(kind: RecordKind, number: u64, value: &T) -> Result<Record, StoreError> {
-    let text = serde_json::to_string(value).map_err(|error| {
-        StoreError::new(StoreErrorClass::Failed, format!("{} cannot be written: {error}", named(kind, number)))
-    })?;
-    Ok(Record { kind, number, text })
+    written(kind, number, json::text(value))
+}
+
+/// The same for a record that ends with a message.
+pub(crate) fn encode_beside<T: Serialize>(
+    kind: RecordKind,
+    number: u64,
+    value: &T,
+    message: &Raw,
+) -> Result<Record, StoreError> {
+    written(kind, number, json::text_beside(value, "message", message.get()))
+}
+
+fn written(kind: RecordKind, number: u64, text: Result<String, Unsupported>) -> Result<Record, StoreError> {
+    let failed =
+        |error| StoreError::new(StoreErrorClass::Failed, format!("{} cannot be written: {error}", named(kind, number)));
+    Ok(Record { kind, number, text: text.map_err(failed)? })
 }
 
 /// What a record says.
@@ -349,7 +363,7 @@ pub(crate) fn decode<T: Stored>(record: &Record) -> Result<T, StoreError> {
 
 /// The fields of a record, if it is one of this version.
 #[inline(never)]
-fn opened(record: &Record) -> Result<(Value<'_>, Option<&RawValue>), StoreError> {
+fn opened(record: &Record) -> Result<(Value<'_>, Option<&str>), StoreError> {
     let (kind, number) = (record.kind, record.number);
     let opened = json::parse_beside(&record.text, "message").ok_or_else(|| corrupted(kind, number))?;
     match field::<u32>(&opened.0, "v") {

@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::Session;
 use super::codec::{Head, StoredCompaction, StoredEntry, StoredOverflow, VERSION, decode};
 use super::disk::CHUNK;
 use crate::error::{Error, Result};
 use crate::fields::{self, FromValue, field};
-use crate::json;
+use crate::json::{self, Unsupported};
 use crate::store::{About, Batch, Range, Record, RecordKind, Store, StoreError, StoreErrorClass};
 
 /// The first line.
@@ -28,22 +27,29 @@ struct Header {
 
 fields::record!(Header { epitome: "epitome", v: "v", id: "id", records: "records" });
 
-/// Every other line: a record as it is or, where it goes over several lines, as a string.
+/// Every other line: the record as it is, in the field `record`, or as a string where it goes over several lines.
 #[derive(Serialize)]
 struct LineOut<'r> {
     kind: RecordKind,
     number: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    record: Option<&'r RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'r str>,
+}
+
+fn line_of(record: &Record) -> std::result::Result<String, Unsupported> {
+    let Record { kind, number, ref text } = *record;
+    if text.contains(['\n', '\r']) {
+        json::text(&LineOut { kind, number, text: Some(text) })
+    } else {
+        json::text_beside(&LineOut { kind, number, text: None }, "record", text.trim())
+    }
 }
 
 /// The record that a line says.
 fn record_of(line: &str) -> Option<Record> {
     let (fields, record) = json::parse_beside(line, "record")?;
     let text: Option<String> = field(&fields, "text").ok()?;
-    let text = text.or_else(|| record.filter(|raw| raw.get() != "null").map(|raw| raw.get().to_owned()))?;
+    let text = text.or_else(|| record.filter(|raw| *raw != "null").map(str::to_owned))?;
     Some(Record { kind: field(&fields, "kind").ok()?, number: field(&fields, "number").ok()?, text })
 }
 
@@ -66,11 +72,7 @@ impl Session<'_> {
             if matches!(check(record), Err(error) if error.class == StoreErrorClass::Corrupted) {
                 return Ok(());
             }
-            let raw = RawValue::from_string(record.text.clone()).map_err(|_| broken(0, "cannot be written"))?;
-            let fits_a_line = !record.text.contains(['\n', '\r']);
-            let (raw, text) = if fits_a_line { (Some(&*raw), None) } else { (None, Some(record.text.as_str())) };
-            let line = LineOut { kind: record.kind, number: record.number, record: raw, text };
-            lines.push_str(&serde_json::to_string(&line).map_err(|_| broken(0, "cannot be written"))?);
+            lines.push_str(&line_of(record).map_err(|_| broken(0, "cannot be written"))?);
             lines.push('\n');
             *count += 1;
             Ok(())
@@ -92,7 +94,7 @@ impl Session<'_> {
             }
         }
         let header = Header { epitome: "session".to_owned(), v: VERSION, id: self.options.id.clone(), records: count };
-        let header = serde_json::to_string(&header).map_err(|_| broken(0, "cannot be written"))?;
+        let header = json::text(&header).map_err(|_| broken(0, "cannot be written"))?;
         Ok(format!("{header}\n{lines}"))
     }
 }

@@ -6,7 +6,7 @@ use super::codec::{StoredEdit, StoredItem, corrupted};
 use super::types::{EntryId, SessionOptions, ViewItem};
 use crate::conversation::{Conversation, Rebased, State};
 use crate::error::{Error, Result};
-use crate::json::Messages;
+use crate::json::{self, Messages};
 use crate::order;
 use crate::store::{RecordKind, StoreError};
 use crate::tokens::TokenCounter;
@@ -156,7 +156,7 @@ impl<'c> Window<'c> {
         for rebased in copy.rebased() {
             let (index, changes) = match rebased {
                 Rebased::Stand(message) => {
-                    let text = serde_json::to_string(&message).map_err(|_| Error::StalePlan)?;
+                    let text = json::text(&message).map_err(|_| Error::StalePlan)?;
                     compacted.push(Piece { item: Item::Ours, text, tokens: crate::transcript::UNKNOWN });
                     continue;
                 }

@@ -3,13 +3,13 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use super::codec::{Head, Memory, StoredEntry, StoredOverflow, VERSION, encode};
+use super::codec::{Head, Memory, StoredEntry, StoredOverflow, VERSION, encode, encode_beside};
 use super::identity;
 use super::types::{EntryId, SessionEvent};
 use super::window::Item;
 use super::{At, Inner, Session, evicted, now};
 use crate::error::{Error, Result};
-use crate::json::Messages;
+use crate::json::{Messages, Raw};
 use crate::recall::overflow::shorten_results;
 use crate::store::{About, Batch, Range, Record, RecordKind, StoreErrorClass};
 
@@ -230,17 +230,15 @@ impl<'c> Session<'c> {
             let tokens = u32::try_from(tokens).unwrap_or(u32::MAX - 1);
             chain = identity::chained(chain, text);
             let whole = shortened.is_some().then_some(text.len() as u64);
-            let raw = |text: &str| {
-                serde_json::value::RawValue::from_string(text.to_owned())
-                    .map_err(|_| *Error::input(Some(index), format_args!("is not JSON")))
-            };
+            let raw =
+                |text: &str| Raw::checked(text).map_err(|_| *Error::input(Some(index), format_args!("is not JSON")));
             let message = raw(shown)?;
             let entry =
                 StoredEntry { v: VERSION, time, tokens, probe, chain: identity::hex(chain), after, whole, message };
-            puts.push(encode(RecordKind::Entry, id, &entry)?);
+            puts.push(encode_beside(RecordKind::Entry, id, &entry, &entry.message)?);
             if let Some(bytes) = whole {
                 let overflow = StoredOverflow { v: VERSION, time, message: raw(text)? };
-                puts.push(encode(RecordKind::Overflow, id, &overflow)?);
+                puts.push(encode_beside(RecordKind::Overflow, id, &overflow, &overflow.message)?);
                 if head.overflow_bytes == 0 {
                     (head.overflow_from, head.overflow_since) = (id, time);
                 }

@@ -5,7 +5,6 @@
 
 // Plain Rust, tested natively and used by the border alone.
 #[cfg(any(target_family = "wasm", test))]
-mod json;
 #[cfg(any(target_family = "wasm", test))]
 mod records;
 #[cfg(any(target_family = "wasm", test))]

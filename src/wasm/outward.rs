@@ -10,8 +10,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use crate::api;
 use crate::error::{Breakdown, Error};
 use crate::format::Format;
+use crate::json::{self, Unsupported};
 use crate::transcript::{Patch, Recipe, Report, SourceMark, ViewMark};
-use crate::wasm::json::{self, Unsupported};
 use crate::wasm::wire::WireError;
 
 #[wasm_bindgen]

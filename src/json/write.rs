@@ -1,4 +1,4 @@
-//! Results as JSON text, for the engine's own `JSON.parse`.
+//! Records as JSON text: for the engine's own `JSON.parse`, and for stores. The same bytes as `serde_json` writes.
 //!
 //! One serializer without generic parts, for the shapes that our records have and no others: a general one
 //! (`serde_json`, `serde-wasm-bindgen`) is several times the code.
@@ -6,6 +6,8 @@
 use std::fmt::{self, Write as _};
 
 use serde::ser::{Error, Impossible, Serialize, SerializeSeq, SerializeStruct, SerializeTuple, Serializer};
+
+use super::push_quoted;
 
 /// The JSON text of a record.
 pub(crate) fn text<T: Serialize>(value: &T) -> Result<String, Unsupported> {
@@ -23,6 +25,18 @@ impl Error for Unsupported {
     fn custom<T: fmt::Display>(_: T) -> Self {
         Self
     }
+}
+
+/// The same with one more field at the end, `raw`, whose text is JSON already.
+#[cfg_attr(all(target_family = "wasm", not(feature = "session")), allow(dead_code))]
+pub(crate) fn text_beside<T: Serialize>(value: &T, name: &'static str, raw: &str) -> Result<String, Unsupported> {
+    let mut text = text(value)?;
+    text.pop();
+    let mut json = Json { out: text };
+    json.key(name);
+    json.out.push_str(raw);
+    json.out.push('}');
+    Ok(json.out)
 }
 
 type Written = Result<(), Unsupported>;
@@ -49,17 +63,7 @@ impl Json {
 
     #[inline(never)]
     fn text(&mut self, text: &str) {
-        self.out.push('"');
-        let mut rest = text;
-        // What has to be escaped is ASCII, so cutting there never splits a character.
-        while let Some(at) = rest.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
-            self.out.push_str(rest.get(..at).unwrap_or_default());
-            let byte = rest.as_bytes().get(at).copied().unwrap_or_default();
-            let _ = write!(self.out, "\\u{byte:04x}");
-            rest = rest.get(at + 1..).unwrap_or_default();
-        }
-        self.out.push_str(rest);
-        self.out.push('"');
+        push_quoted(text, &mut self.out);
     }
 
     #[inline(never)]
@@ -113,8 +117,11 @@ impl Serializer for &mut Json {
         Err(Unsupported)
     }
 
-    fn serialize_i64(self, _: i64) -> Written {
-        Err(Unsupported)
+    fn serialize_i64(self, number: i64) -> Written {
+        if number < 0 {
+            self.out.push('-');
+        }
+        self.serialize_u64(number.unsigned_abs())
     }
 
     fn serialize_f32(self, _: f32) -> Written {
@@ -291,11 +298,9 @@ mod tests {
         let messages = Messages::from_json(&messages).expect("messages");
         let plan = crate::plan(&messages, &FitOptions::new(3_000)).expect("it fits");
         assert!(!plan.patch.edits.is_empty());
-        assert_eq!(
-            text(&plan).expect("a record"),
-            serde_json::to_string(&plan).expect("JSON").replace("\\\"", "\\u0022").replace("\\n", "\\u000a")
-        );
+        assert_eq!(text(&plan).expect("a record"), serde_json::to_string(&plan).expect("JSON"));
         assert_eq!(text(&(1_u8, None::<u8>, true)).as_deref(), Ok("[1,null,true]"));
+        assert_eq!(text(&(-1_i64, i64::MIN, 7_i64)).as_deref(), Ok("[-1,-9223372036854775808,7]"));
         assert_eq!(text(&(1.5, 1.7e12, f64::NAN)).as_deref(), Ok("[1.5,1700000000000.0,null]"));
     }
 
