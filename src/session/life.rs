@@ -142,7 +142,7 @@ impl<'c> Session<'c> {
     }
 
     /// One step, begun anew if somebody else gets in its way.
-    async fn step(&self, forced: Option<(Kind, Option<&str>)>, providers: Providers<'_>) -> Result<Prepared> {
+    async fn step(&self, mut forced: Option<(Kind, Option<&str>)>, providers: Providers<'_>) -> Result<Prepared> {
         for _ in 0..TRIES {
             if let Some(prepared) = self.nothing_to_do(forced.is_some()).await? {
                 return Ok(prepared);
@@ -153,11 +153,20 @@ impl<'c> Session<'c> {
             let settled = Box::pin(self.settle(step, done)).await?;
             drop(elected);
             if let Some(prepared) = settled {
-                return Ok(prepared);
+                if self.fits() {
+                    return Ok(prepared);
+                }
+                // With what was appended meanwhile it is too large again: once more, for that.
+                forced = None;
             }
         }
         // Whoever was faster each time has seen to it, or the next call will.
         self.prepare_now().await
+    }
+
+    fn fits(&self) -> bool {
+        let conversation = &self.inner.borrow().window.conversation;
+        conversation.tokens() <= conversation.limit()
     }
 
     /// The view as it is, if there is nothing to do about it.
