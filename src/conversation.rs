@@ -256,7 +256,7 @@ impl<'c> Conversation<'c> {
         messages: Messages,
         state: State,
     ) -> Result<Self> {
-        Self::begun(options, Rc::new(move |text: &str| counter.count(text)), messages, state, &[])
+        Ok(Self::begun(options, Rc::new(move |text: &str| counter.count(text)), messages, state, &[])?)
     }
 
     /// The same, with sizes of the first messages that are known, tokens.
@@ -266,7 +266,7 @@ impl<'c> Conversation<'c> {
         messages: Messages,
         state: State,
         known: &[u32],
-    ) -> Result<Self> {
+    ) -> Boxed<Self> {
         let limit = options.budget.checked_limit()?;
         options.policy.check()?;
         let format = options.format.unwrap_or(Format::OpenAiChat);
@@ -304,11 +304,11 @@ impl<'c> Conversation<'c> {
     /// # Errors
     /// What reading them gives; nothing is taken in then.
     pub fn append(&mut self, messages: &Messages) -> Result<()> {
-        self.append_counted(messages, &[])
+        Ok(self.append_counted(messages, &[])?)
     }
 
     /// The same, with sizes that are known, tokens.
-    pub(crate) fn append_counted(&mut self, messages: &Messages, known: &[u32]) -> Result<()> {
+    pub(crate) fn append_counted(&mut self, messages: &Messages, known: &[u32]) -> Boxed<()> {
         let from = self.messages.len();
         let fresh = self.parsed(messages, from)?;
         let (slot, joint) = self.transcript.joint();
@@ -344,7 +344,7 @@ impl<'c> Conversation<'c> {
         Ok(())
     }
 
-    fn parsed(&self, messages: &Messages, from: usize) -> Result<Vec<Message<'static>>> {
+    fn parsed(&self, messages: &Messages, from: usize) -> Boxed<Vec<Message<'static>>> {
         let rules = self.transcript.format.rules();
         let mut parsed = Vec::with_capacity(messages.len());
         for (at, text) in messages.iter().enumerate() {
@@ -355,13 +355,13 @@ impl<'c> Conversation<'c> {
     }
 
     /// Reads everything anew and puts the compaction in force on it.
-    fn read_all(&mut self, known: &[u32]) -> Result<()> {
+    fn read_all(&mut self, known: &[u32]) -> Boxed<()> {
         let parsed = self.parsed(&self.messages, 0)?;
         let patch = self.state.patch.as_ref();
         let covered = patch.map_or(0, |patch| patch.source.messages);
         let (hash, of_covered) = engine::hashes(&parsed, covered);
         if patch.is_some_and(|patch| covered > parsed.len() || of_covered != patch.source.hash) {
-            return Err(Error::StalePlan);
+            return Err(Error::StalePlan.into());
         }
         let known = patch.map_or(known, |patch| patch.source.known(self.probe));
         let transcript = Transcript::new(self.transcript.format, parsed, &*self.counter, known);
@@ -390,7 +390,7 @@ impl<'c> Conversation<'c> {
     /// Only a bug leads to one.
     pub fn view(&self) -> Result<Messages> {
         let recipe = engine::recipe(&self.transcript, &self.standing);
-        self.messages.cook(&recipe)
+        Ok(self.messages.cook(&recipe)?)
     }
 
     /// Size of what goes to the model, tokens.
@@ -430,10 +430,10 @@ impl Conversation<'_> {
     pub async fn turn(&mut self, providers: Providers<'_>) -> Result<Done> {
         self.begin();
         let done = self.do_turn(providers).await;
-        self.end(done)
+        Ok(self.end(done)?)
     }
 
-    async fn do_turn(&mut self, providers: Providers<'_>) -> Result<Done> {
+    async fn do_turn(&mut self, providers: Providers<'_>) -> Boxed<Done> {
         self.advance_turn();
         let mut step = self.do_apply_tool_summaries();
         step.merge(self.do_compress_proactively(providers).await?);
@@ -449,10 +449,10 @@ impl Conversation<'_> {
     pub async fn after_tools(&mut self, providers: Providers<'_>) -> Result<Done> {
         self.begin();
         let done = self.do_after_tools(providers).await;
-        self.end(done)
+        Ok(self.end(done)?)
     }
 
-    async fn do_after_tools(&mut self, providers: Providers<'_>) -> Result<Done> {
+    async fn do_after_tools(&mut self, providers: Providers<'_>) -> Boxed<Done> {
         let mut step = self.do_summarize_tool_pairs(providers).await?;
         step.merge(self.do_apply_tool_summaries());
         step.merge(self.do_soft_compact(providers).await?);
@@ -472,7 +472,7 @@ impl Conversation<'_> {
     pub fn apply_tool_summaries(&mut self) -> Result<Done> {
         self.begin();
         let done = self.do_apply_tool_summaries();
-        self.end(Ok(done))
+        Ok(self.end(Ok(done))?)
     }
 
     fn do_apply_tool_summaries(&mut self) -> Done {
@@ -501,10 +501,10 @@ impl Conversation<'_> {
     pub async fn compress_proactively(&mut self, providers: Providers<'_>) -> Result<Done> {
         self.begin();
         let done = self.do_compress_proactively(providers).await;
-        self.end(done)
+        Ok(self.end(done)?)
     }
 
-    async fn do_compress_proactively(&mut self, providers: Providers<'_>) -> Result<Done> {
+    async fn do_compress_proactively(&mut self, providers: Providers<'_>) -> Boxed<Done> {
         let Some(proactive) = self.options.policy.proactive else { return Ok(Done::default()) };
         let before = self.standing.total;
         if before <= proactive.threshold_tokens
@@ -542,10 +542,10 @@ impl Conversation<'_> {
     pub async fn compact_if_needed(&mut self, providers: Providers<'_>) -> Result<Done> {
         self.begin();
         let done = self.do_compact_if_needed(providers).await;
-        self.end(done)
+        Ok(self.end(done)?)
     }
 
-    async fn do_compact_if_needed(&mut self, providers: Providers<'_>) -> Result<Done> {
+    async fn do_compact_if_needed(&mut self, providers: Providers<'_>) -> Boxed<Done> {
         if self.state.guards.is_compacted_this_turn() && self.standing.total <= self.limit {
             return Ok(Done::default());
         }
@@ -590,10 +590,10 @@ impl Conversation<'_> {
     pub async fn compact_now(&mut self, providers: Providers<'_>) -> Result<Done> {
         self.begin();
         let done = self.do_compact_now(providers).await;
-        self.end(done)
+        Ok(self.end(done)?)
     }
 
-    async fn do_compact_now(&mut self, providers: Providers<'_>) -> Result<Done> {
+    async fn do_compact_now(&mut self, providers: Providers<'_>) -> Boxed<Done> {
         let policy = &self.options.policy;
         let before = self.standing.total;
         // Below the thresholds, too, the view is brought down to that share of what it is.
@@ -617,10 +617,10 @@ impl Conversation<'_> {
     pub async fn overflowed(&mut self, providers: Providers<'_>, takes: Option<u64>) -> Result<Option<Done>> {
         self.begin();
         let done = self.do_overflowed(providers, takes).await;
-        self.end(done)
+        Ok(self.end(done)?)
     }
 
-    async fn do_overflowed(&mut self, providers: Providers<'_>, takes: Option<u64>) -> Result<Option<Done>> {
+    async fn do_overflowed(&mut self, providers: Providers<'_>, takes: Option<u64>) -> Boxed<Option<Done>> {
         if self.state.guards.attempts >= MOST_ATTEMPTS {
             return Ok(None);
         }
@@ -647,10 +647,10 @@ impl Conversation<'_> {
     pub async fn soft_compact(&mut self, providers: Providers<'_>) -> Result<Done> {
         self.begin();
         let done = self.do_soft_compact(providers).await;
-        self.end(done)
+        Ok(self.end(done)?)
     }
 
-    async fn do_soft_compact(&mut self, providers: Providers<'_>) -> Result<Done> {
+    async fn do_soft_compact(&mut self, providers: Providers<'_>) -> Boxed<Done> {
         let mut goal = self.goal();
         let compacted = self.state.guards.is_compacted_this_turn() && self.standing.total <= self.limit;
         if goal.tier == Tier::None || compacted || self.leaves_it_to_the_server() {
@@ -671,10 +671,10 @@ impl Conversation<'_> {
     pub async fn summarize_tool_pairs(&mut self, providers: Providers<'_>) -> Result<Done> {
         self.begin();
         let done = self.do_summarize_tool_pairs(providers).await;
-        self.end(done)
+        Ok(self.end(done)?)
     }
 
-    async fn do_summarize_tool_pairs(&mut self, providers: Providers<'_>) -> Result<Done> {
+    async fn do_summarize_tool_pairs(&mut self, providers: Providers<'_>) -> Boxed<Done> {
         let policy = &self.options.policy;
         if self.standing.total <= share(self.limit, policy.tool_pair_share) {
             return Ok(Done::default());
@@ -706,7 +706,7 @@ impl Conversation<'_> {
     /// # Errors
     /// [`Error::InvalidOption`] when there is no such message.
     pub fn pin(&mut self, index: usize) -> Result<()> {
-        self.set_pin(index, true)
+        Ok(self.set_pin(index, true)?)
     }
 
     /// Takes a pin off.
@@ -714,7 +714,7 @@ impl Conversation<'_> {
     /// # Errors
     /// [`Error::InvalidOption`] when there is no such message.
     pub fn unpin(&mut self, index: usize) -> Result<()> {
-        self.set_pin(index, false)
+        Ok(self.set_pin(index, false)?)
     }
 
     /// Pins every message, as JSON, that a predicate picks. Returns how many.
@@ -724,10 +724,10 @@ impl Conversation<'_> {
         picked.into_iter().filter(|at| self.set_pin(*at, true).is_ok()).count()
     }
 
-    fn set_pin(&mut self, index: usize, pin: bool) -> Result<()> {
+    fn set_pin(&mut self, index: usize, pin: bool) -> Boxed<()> {
         let count = self.pinned.len();
         let Some(place) = self.pinned.get_mut(index) else {
-            return Err(*Error::option("pin", format_args!("there is no message {index}; there are {count}")));
+            return Err(Error::option("pin", format_args!("there is no message {index}; there are {count}")));
         };
         *place = pin;
         let pins = &mut self.state.pinned;
@@ -982,7 +982,7 @@ impl Conversation<'_> {
     }
 
     /// The end of a step: after a failure everything is as it was.
-    fn end<T>(&mut self, done: Result<T>) -> Result<T> {
+    fn end<T>(&mut self, done: Boxed<T>) -> Boxed<T> {
         if done.is_err() {
             self.put_back();
         }

@@ -219,7 +219,7 @@ pub fn undo(view: &Messages, patch: &Patch, originals: &Messages) -> Result<Mess
         return Err(Error::CannotUndo { index: None, reason: "these are not the originals of the patch".into() });
     }
     let restore = engine::undo(view.to_value()?, patch)?;
-    view.restore(&restore.restore, originals)
+    Ok(view.restore(&restore.restore, originals)?)
 }
 
 /// Lists what the format's rules forbid in these messages.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::{Conversation, State, Status};
 use crate::budget::{Budget, share};
 use crate::engine::{self, Facts};
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error};
 use crate::json::Messages;
 use crate::message::{PartKind, Role};
 use crate::transcript::{Change, Inserted, Patch, RecipeItem, Report, Tier};
@@ -194,7 +194,7 @@ impl<'c> Conversation<'c> {
 
     /// The view, message by message: the index of the message that it is or was made from, if any, and its text where
     /// it is not just that.
-    pub(crate) fn view_items(&self) -> Result<Vec<(Option<usize>, Option<String>)>> {
+    pub(crate) fn view_items(&self) -> Boxed<Vec<(Option<usize>, Option<String>)>> {
         let mut items = Vec::new();
         for item in engine::recipe(&self.transcript, &self.standing).items {
             match item {

@@ -15,7 +15,7 @@ use read::{RawField, raw_fields, raw_items};
 #[cfg_attr(all(target_family = "wasm", not(feature = "session")), allow(unused_imports))]
 pub(crate) use write::{Unsupported, text, text_beside};
 
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error, Result};
 use crate::transcript::{Change, Inserted, Recipe, RecipeItem, Span, Step};
 use crate::value::{MAX_DEPTH, Value};
 
@@ -117,7 +117,7 @@ impl Messages {
     }
 
     /// One message with changes, in its place.
-    pub(crate) fn changed_text(text: &str, changes: &[Change]) -> Result<String> {
+    pub(crate) fn changed_text(text: &str, changes: &[Change]) -> Boxed<String> {
         let changes: Vec<Rest<'_>> = changes.iter().map(|change| (change.path.as_slice(), change)).collect();
         changed(text, &changes)
     }
@@ -143,12 +143,12 @@ impl Messages {
     }
 
     /// The messages as a neutral tree that borrows from the text.
-    pub(crate) fn to_value(&self) -> Result<Value<'_>> {
-        self.iter().enumerate().map(|(index, text)| parse(text, Some(index))).collect::<Result<_>>().map(Value::Array)
+    pub(crate) fn to_value(&self) -> Boxed<Value<'_>> {
+        self.iter().enumerate().map(|(index, text)| parse(text, Some(index))).collect::<Boxed<_>>().map(Value::Array)
     }
 
     /// Carries a recipe out.
-    pub(crate) fn cook(&self, recipe: &Recipe) -> Result<Self> {
+    pub(crate) fn cook(&self, recipe: &Recipe) -> Boxed<Self> {
         let mut raw = Vec::new();
         let lost = || Error::StalePlan;
         for item in &recipe.items {
@@ -166,7 +166,7 @@ impl Messages {
     }
 
     /// Puts a view and originals back together.
-    pub(crate) fn restore(&self, spans: &[Span], originals: &Self) -> Result<Self> {
+    pub(crate) fn restore(&self, spans: &[Span], originals: &Self) -> Boxed<Self> {
         let mut raw = Vec::new();
         for span in spans {
             match *span {
@@ -189,7 +189,7 @@ impl PartialEq for Messages {
     }
 }
 
-fn inserted(message: &Inserted) -> Result<Raw> {
+fn inserted(message: &Inserted) -> Boxed<Raw> {
     let text =
         text(message).map_err(|error| Error::InvalidInput { index: None, field: None, reason: error.to_string() })?;
     Ok(Raw(text.into()))
@@ -202,7 +202,7 @@ type Rest<'c> = (&'c [Step], &'c Change);
 
 /// The text with some fields set or removed. Every other byte of every other field stays as it is. Each object and list
 /// is taken apart once, however many of its fields change.
-fn changed(text: &str, changes: &[Rest<'_>]) -> Result<String> {
+fn changed(text: &str, changes: &[Rest<'_>]) -> Boxed<String> {
     let Some((step, _)) = changes.last().and_then(|(path, _)| path.split_first()) else {
         let value = changes.last().and_then(|(_, change)| change.value.as_deref());
         return Ok(quoted(value.unwrap_or_default()));
@@ -220,7 +220,7 @@ fn changed(text: &str, changes: &[Rest<'_>]) -> Result<String> {
     }
 }
 
-fn changed_object(text: &str, below: &BTreeMap<&Step, Vec<Rest<'_>>>) -> Result<String> {
+fn changed_object(text: &str, below: &BTreeMap<&Step, Vec<Rest<'_>>>) -> Boxed<String> {
     let fields = raw_fields(text).ok_or(Error::StalePlan)?;
     let steps: Vec<Step> = fields.iter().map(|field| Step::Key(field.key.as_ref().to_owned())).collect();
     let removes = |changes: &[Rest<'_>]| changes.iter().any(|(path, change)| path.is_empty() && change.remove);
@@ -257,7 +257,7 @@ fn changed_object(text: &str, below: &BTreeMap<&Step, Vec<Rest<'_>>>) -> Result<
     Ok(out)
 }
 
-fn changed_list(text: &str, below: &BTreeMap<&Step, Vec<Rest<'_>>>) -> Result<String> {
+fn changed_list(text: &str, below: &BTreeMap<&Step, Vec<Rest<'_>>>) -> Boxed<String> {
     let items = raw_items(text).ok_or(Error::StalePlan)?;
     let mut out = String::with_capacity(text.len());
     out.push('[');
@@ -284,19 +284,22 @@ fn quoted(text: &str) -> String {
 // ------------------------------------------------------------------------------------------------------------- reading
 
 /// Reads JSON text into a neutral tree.
-pub(crate) fn parse(text: &str, index: Option<usize>) -> Result<Value<'_>> {
+pub(crate) fn parse(text: &str, index: Option<usize>) -> Boxed<Value<'_>> {
     #[cfg(not(target_family = "wasm"))]
     let value = tree::read(text);
     #[cfg(target_family = "wasm")]
     let value = read::read(text).ok_or("the text cannot be read");
-    value.map_err(|error| Error::InvalidInput {
-        index,
-        field: None,
-        reason: if index.is_some() {
-            format!("is not JSON that can be read: {error}")
-        } else {
-            format!("not JSON: {error}")
-        },
+    value.map_err(|error| {
+        Error::InvalidInput {
+            index,
+            field: None,
+            reason: if index.is_some() {
+                format!("is not JSON that can be read: {error}")
+            } else {
+                format!("not JSON: {error}")
+            },
+        }
+        .into()
     })
 }
 

@@ -6,7 +6,7 @@ use super::identity;
 use super::types::{EntryId, SessionEvent};
 use super::window::{Item, Piece, Window, shown};
 use super::{At, Session, blank_head, evicted};
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error};
 use crate::json::Messages;
 use crate::order;
 use crate::store::{Loaded, Range, Record, RecordKind, StoreError, StoreErrorClass};
@@ -23,7 +23,7 @@ pub(super) struct Read<'c> {
 
 impl<'c> Session<'c> {
     /// Reads everything anew.
-    pub(super) async fn load(&self) -> Result<()> {
+    pub(super) async fn load(&self) -> Boxed<()> {
         let mut at = self.read_at().await?;
         let read = self.read_window(&mut at).await?;
         let mut inner = self.inner.borrow_mut();
@@ -40,22 +40,22 @@ impl<'c> Session<'c> {
     }
 
     /// Reads head and memory.
-    async fn read_at(&self) -> Result<At> {
+    async fn read_at(&self) -> Boxed<At> {
         let stored = self.read_head_and_memory().await?;
         self.standing_at(stored).await
     }
 
-    async fn read_head_and_memory(&self) -> Result<Loaded> {
+    async fn read_head_and_memory(&self) -> Boxed<Loaded> {
         self.read(&[Range::one(RecordKind::Head, 0), Range::one(RecordKind::State, 0)]).await
     }
 
     /// Records of the conversation. Where there was one and is none, everything would be found missing.
-    pub(super) async fn read(&self, ranges: &[Range]) -> Result<Loaded> {
+    pub(super) async fn read(&self, ranges: &[Range]) -> Boxed<Loaded> {
         let loaded = self.store.load(&self.options.id, ranges).await?;
         if loaded.revision == 0 && self.revision() > 0 { Err(evicted().into()) } else { Ok(loaded) }
     }
 
-    async fn standing_at(&self, stored: Loaded) -> Result<At> {
+    async fn standing_at(&self, stored: Loaded) -> Boxed<At> {
         let revision = stored.revision;
         if revision == 0 {
             return Ok(At { revision, head: blank_head(&self.options, &*self.host), memory: Memory::default() });
@@ -69,7 +69,7 @@ impl<'c> Session<'c> {
         };
         if head.format != self.format() {
             let text = format_args!("the conversation was begun as {}", head.format.name());
-            return Err(*Error::option("format", text));
+            return Err(Error::option("format", text));
         }
         let memory = match of(RecordKind::State).map(decode::<Memory>) {
             None => Memory::default(),
@@ -84,7 +84,7 @@ impl<'c> Session<'c> {
     }
 
     /// Reads what the view needs. A compaction that cannot be read is passed over for an earlier one.
-    pub(super) async fn read_window(&self, at: &mut At) -> Result<Read<'c>> {
+    pub(super) async fn read_window(&self, at: &mut At) -> Boxed<Read<'c>> {
         let path = at.head.branches.path(at.head.tip);
         let compaction = self.read_compaction_in_force(at, &path).await?;
         let pieces = plan_pieces(&path, compaction.as_ref());
@@ -136,7 +136,7 @@ impl<'c> Session<'c> {
     }
 
     /// The records of these entries, by number.
-    pub(super) async fn read_entries(&self, ids: &[EntryId]) -> Result<Vec<Record>> {
+    pub(super) async fn read_entries(&self, ids: &[EntryId]) -> Boxed<Vec<Record>> {
         let mut ranges: Vec<Range> = Vec::new();
         for id in order::numbers(ids.iter().copied()) {
             match ranges.last_mut() {
@@ -151,21 +151,21 @@ impl<'c> Session<'c> {
         Ok(self.read(&ranges).await?.records)
     }
 
-    async fn read_compaction_in_force(&self, at: &mut At, path: &Path) -> Result<Option<StoredCompaction>> {
+    async fn read_compaction_in_force(&self, at: &mut At, path: &Path) -> Boxed<Option<StoredCompaction>> {
         let Some(active) = at.head.active else { return Ok(None) };
         match self.read_compaction(active).await {
             Ok(compaction) => return Ok(Some(compaction)),
-            Err(Error::Store(error)) if error.class == StoreErrorClass::Corrupted => {
+            Err(error) => {
+                let error = of_corrupted(error)?;
                 self.warn(error.class.code(), format!("{error}; the view is made from an earlier one"));
             }
-            Err(error) => return Err(error),
         }
         let found = self.newest_compaction(active, path).await?;
         at.head.active = found.as_ref().map(|(id, _)| *id);
         Ok(found.map(|(_, compaction)| compaction))
     }
 
-    pub(super) async fn read_compaction(&self, id: u64) -> Result<StoredCompaction> {
+    pub(super) async fn read_compaction(&self, id: u64) -> Boxed<StoredCompaction> {
         let ranges = [Range::one(RecordKind::Compaction, id)];
         let records = self.read(&ranges).await?.records;
         let record = records.first().ok_or_else(|| missing(RecordKind::Compaction, id))?;
@@ -173,7 +173,7 @@ impl<'c> Session<'c> {
     }
 
     /// The newest compaction below a number that was made from entries of this path and not taken back.
-    pub(super) async fn newest_compaction(&self, below: u64, path: &Path) -> Result<Option<(u64, StoredCompaction)>> {
+    pub(super) async fn newest_compaction(&self, below: u64, path: &Path) -> Boxed<Option<(u64, StoredCompaction)>> {
         for id in (0..below).rev() {
             let Some(compaction) = readable(self.read_compaction(id).await)? else { continue };
             if !compaction.undone && compaction.through.is_none_or(|last| path.contains(last)) {
@@ -184,7 +184,7 @@ impl<'c> Session<'c> {
     }
 
     /// The first that is in force on this path, of a compaction and those that it was made from.
-    pub(super) async fn standing_from(&self, newest: Option<u64>, path: &Path) -> Result<Option<u64>> {
+    pub(super) async fn standing_from(&self, newest: Option<u64>, path: &Path) -> Boxed<Option<u64>> {
         let mut next = newest;
         while let Some(id) = next {
             // Nobody knows what one was made from that cannot be read.
@@ -200,7 +200,7 @@ impl<'c> Session<'c> {
     }
 
     /// A head from what else there is: entries say which of them they follow.
-    async fn recovered_head(&self) -> Result<Head> {
+    async fn recovered_head(&self) -> Boxed<Head> {
         let mut head = blank_head(&self.options, &*self.host);
         let mut tip: Option<u64> = None;
         let mut branches = Branches::default();
@@ -245,7 +245,7 @@ impl<'c> Session<'c> {
     }
 
     /// The same, if there is a reason to ask.
-    pub(super) async fn catch_up_if_unsure(&self) -> Result<()> {
+    pub(super) async fn catch_up_if_unsure(&self) -> Boxed<()> {
         let is_unsure = {
             let inner = self.inner.borrow();
             inner.doubt || inner.torn
@@ -257,7 +257,7 @@ impl<'c> Session<'c> {
     }
 
     /// Looks whether others have written, and takes it in. Returns whether they have.
-    pub(super) async fn catch_up(&self) -> Result<bool> {
+    pub(super) async fn catch_up(&self) -> Boxed<bool> {
         if self.inner.borrow().torn {
             self.load().await?;
             return Ok(true);
@@ -284,7 +284,7 @@ impl<'c> Session<'c> {
     }
 
     /// Takes in what others have written: entries that follow are added, anything else is read anew.
-    async fn take_in(&self, mut fresh: At, head: &Head) -> Result<()> {
+    async fn take_in(&self, mut fresh: At, head: &Head) -> Boxed<()> {
         let path = fresh.head.branches.path(fresh.head.tip);
         // Another beginning: it was deleted, and begun anew.
         let known = self.revision();
@@ -331,7 +331,7 @@ impl<'c> Session<'c> {
     }
 
     /// Entries that others have written, as far as they can be read.
-    async fn read_new(&self, ids: &[EntryId]) -> Result<Vec<(EntryId, StoredEntry)>> {
+    async fn read_new(&self, ids: &[EntryId]) -> Boxed<Vec<(EntryId, StoredEntry)>> {
         let records = self.read_entries(ids).await?;
         let mut new = Vec::with_capacity(ids.len());
         for id in ids {
@@ -385,10 +385,16 @@ pub(super) fn find(records: &[Record], number: u64) -> Option<&Record> {
 }
 
 /// `None` for what is not what was written; any other failure stays one.
-pub(super) fn readable<T>(read: Result<T>) -> Result<Option<T>> {
+pub(super) fn readable<T>(read: Boxed<T>) -> Boxed<Option<T>> {
     match read {
         Ok(read) => Ok(Some(read)),
-        Err(Error::Store(error)) if error.class == StoreErrorClass::Corrupted => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => of_corrupted(error).map(|_| None),
+    }
+}
+
+fn of_corrupted(error: Box<Error>) -> Boxed<StoreError> {
+    match *error {
+        Error::Store(error) if error.class == StoreErrorClass::Corrupted => Ok(error),
+        _ => Err(error),
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Session;
 use super::codec::{Head, StoredCompaction, StoredEntry, StoredOverflow, VERSION, decode};
 use super::disk::CHUNK;
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error, Result};
 use crate::fields::{self, FromValue, field};
 use crate::json::{self, Unsupported};
 use crate::store::{About, Batch, Range, Record, RecordKind, Store, StoreError, StoreErrorClass};
@@ -59,6 +59,11 @@ impl Session<'_> {
     /// # Errors
     /// [`Error::Store`], [`Error::Closed`].
     pub async fn export(&self) -> Result<String> {
+        Ok(self.do_export().await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_export(&self) -> Boxed<String> {
         let _pass = self.pass().await?;
         self.catch_up().await?;
         let (head, memory) = {
@@ -105,6 +110,11 @@ impl Session<'_> {
 /// [`Error::InvalidInput`] naming the line when it is no such file or not all of it; [`Error::InvalidOption`] when there
 /// is such a conversation already; [`Error::Store`].
 pub async fn import(file: &str, id: &str, store: &Rc<dyn Store + '_>, now_ms: f64) -> Result<()> {
+    Ok(do_import(file, id, store, now_ms).await?)
+}
+
+/// The same with errors that are cheap to pass on.
+pub(crate) async fn do_import(file: &str, id: &str, store: &Rc<dyn Store + '_>, now_ms: f64) -> Boxed<()> {
     super::types::check_id(id)?;
     let mut lines = file.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty());
     let header = lines.next().and_then(|(_, line)| Header::from_value(&json::parse(line, None).ok()?).ok());
@@ -143,7 +153,7 @@ pub async fn import(file: &str, id: &str, store: &Rc<dyn Store + '_>, now_ms: f6
     let batch = Batch { conversation: id.to_owned(), expected: 0, puts, deletes: Vec::new(), about };
     match store.commit(&batch).await {
         Ok(_) => Ok(()),
-        Err(error) if error.class == StoreErrorClass::Conflict => Err(*Error::option(
+        Err(error) if error.class == StoreErrorClass::Conflict => Err(Error::option(
             "id",
             format_args!("there is a conversation of this name already; delete it first, or import it under another"),
         )),
@@ -162,6 +172,6 @@ fn check(record: &Record) -> std::result::Result<(), StoreError> {
     }
 }
 
-fn broken(line: usize, reason: &str) -> Error {
-    Error::InvalidInput { index: None, field: None, reason: format!("line {line} of the file {reason}") }
+fn broken(line: usize, reason: &str) -> Box<Error> {
+    Error::InvalidInput { index: None, field: None, reason: format!("line {line} of the file {reason}") }.into()
 }

@@ -6,7 +6,7 @@ use super::codec::{StoredEntry, StoredOverflow, decode, missing};
 use super::disk::{CHUNK, find};
 use super::types::EntryId;
 use super::{Inner, Session};
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error, Result};
 use crate::order;
 use crate::store::{Range, Record, RecordKind};
 
@@ -52,6 +52,16 @@ impl Session<'_> {
         before: Option<EntryId>,
         most: usize,
     ) -> Result<Vec<HistoryEntry>> {
+        Ok(self.do_history(after, before, most).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_history(
+        &self,
+        after: Option<EntryId>,
+        before: Option<EntryId>,
+        most: usize,
+    ) -> Boxed<Vec<HistoryEntry>> {
         let _pass = self.pass().await?;
         self.catch_up_if_unsure().await?;
         let path = self.whole_path();
@@ -82,14 +92,19 @@ impl Session<'_> {
     /// # Errors
     /// [`Error::InvalidOption`] when there is none of this number; [`Error::Store`], [`Error::Closed`].
     pub async fn recall(&self, id: EntryId) -> Result<HistoryEntry> {
+        Ok(self.do_recall(id).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_recall(&self, id: EntryId) -> Boxed<HistoryEntry> {
         let _pass = self.pass().await?;
         self.catch_up_if_unsure().await?;
         let found = self.read_history(&[id]).await?.pop();
-        found.ok_or_else(|| *Error::option("id", format_args!("there is no entry {id}")))
+        found.ok_or_else(|| Error::option("id", format_args!("there is no entry {id}")))
     }
 
     /// Entries with their whole texts, in the order of `ids`. Those that cannot be read are left out with a warning.
-    pub(super) async fn read_history(&self, ids: &[EntryId]) -> Result<Vec<HistoryEntry>> {
+    pub(super) async fn read_history(&self, ids: &[EntryId]) -> Boxed<Vec<HistoryEntry>> {
         let mut entries = Vec::with_capacity(ids.len());
         let shown = self.inner.borrow().shown();
         for chunk in ids.chunks(usize::try_from(CHUNK).unwrap_or(256)) {
@@ -127,7 +142,7 @@ impl Session<'_> {
         decode(record).map_err(|error| self.warn(error.class.code(), format!("{error}; it is left out"))).ok()
     }
 
-    pub(super) async fn read_overflow(&self, id: EntryId) -> Result<Option<String>> {
+    pub(super) async fn read_overflow(&self, id: EntryId) -> Boxed<Option<String>> {
         let ranges = [Range::one(RecordKind::Overflow, id)];
         let records = self.read(&ranges).await?.records;
         let whole = records.first().and_then(|record| self.readable::<StoredOverflow>(record));

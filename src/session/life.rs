@@ -9,7 +9,7 @@ use super::write::Draft;
 use super::{At, Inner, Session, now};
 use crate::budget::{Budget, share};
 use crate::conversation::{Conversation, Done, State, Status};
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error, Result};
 use crate::guards::Phase;
 use crate::json::Messages;
 use crate::provider::Providers;
@@ -95,6 +95,11 @@ impl<'c> Session<'c> {
     /// # Errors
     /// [`Error::IrreducibleBudget`], [`Error::Aborted`], [`Error::Store`], [`Error::Closed`]. Nothing has changed then.
     pub async fn prepare(&self, providers: Providers<'_>) -> Result<Prepared> {
+        Ok(self.do_prepare(providers).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_prepare(&self, providers: Providers<'_>) -> Boxed<Prepared> {
         let _job = self.jobs.enter().await;
         Box::pin(self.step(None, providers)).await
     }
@@ -104,6 +109,11 @@ impl<'c> Session<'c> {
     /// # Errors
     /// As [`prepare`](Self::prepare).
     pub async fn compact_now(&self, providers: Providers<'_>, instructions: Option<&str>) -> Result<Prepared> {
+        Ok(self.do_compact_now(providers, instructions).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_compact_now(&self, providers: Providers<'_>, instructions: Option<&str>) -> Boxed<Prepared> {
         let _job = self.jobs.enter().await;
         Box::pin(self.step(Some((Kind::Now, instructions)), providers)).await
     }
@@ -115,6 +125,11 @@ impl<'c> Session<'c> {
     /// # Errors
     /// As [`prepare`](Self::prepare).
     pub async fn prepare_now(&self) -> Result<Prepared> {
+        Ok(self.do_prepare_now().await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_prepare_now(&self) -> Boxed<Prepared> {
         let _pass = self.pass().await?;
         self.catch_up().await?;
         let mut copy = {
@@ -142,7 +157,7 @@ impl<'c> Session<'c> {
     }
 
     /// One step, begun anew if somebody else gets in its way.
-    async fn step(&self, mut forced: Option<(Kind, Option<&str>)>, providers: Providers<'_>) -> Result<Prepared> {
+    async fn step(&self, mut forced: Option<(Kind, Option<&str>)>, providers: Providers<'_>) -> Boxed<Prepared> {
         for _ in 0..TRIES {
             if let Some(prepared) = self.nothing_to_do(forced.is_some()).await? {
                 return Ok(prepared);
@@ -161,7 +176,7 @@ impl<'c> Session<'c> {
             }
         }
         // Whoever was faster each time has seen to it, or the next call will.
-        self.prepare_now().await
+        self.do_prepare_now().await
     }
 
     fn fits(&self) -> bool {
@@ -170,7 +185,7 @@ impl<'c> Session<'c> {
     }
 
     /// The view as it is, if there is nothing to do about it.
-    async fn nothing_to_do(&self, forced: bool) -> Result<Option<Prepared>> {
+    async fn nothing_to_do(&self, forced: bool) -> Boxed<Option<Prepared>> {
         let _pass = self.pass().await?;
         self.catch_up().await?;
         let mut inner = self.inner.borrow_mut();
@@ -188,7 +203,7 @@ impl<'c> Session<'c> {
     }
 
     /// A copy to work on. `None` when there is nothing to do any more.
-    async fn begin_step(&self, forced: Option<(Kind, Option<&str>)>) -> Result<Option<Step<'c>>> {
+    async fn begin_step(&self, forced: Option<(Kind, Option<&str>)>) -> Boxed<Option<Step<'c>>> {
         let _pass = self.pass().await?;
         self.catch_up().await?;
         let inner = self.inner.borrow();
@@ -229,7 +244,7 @@ impl<'c> Session<'c> {
         if is_new { Kind::AfterTools } else { Kind::IfNeeded }
     }
 
-    async fn run(&self, step: &mut Step<'c>, providers: Providers<'_>) -> Result<Done> {
+    async fn run(&self, step: &mut Step<'c>, providers: Providers<'_>) -> Boxed<Done> {
         self.open_still()?;
         let done = match step.kind {
             Kind::Turn => step.copy.turn(providers).await?,
@@ -247,7 +262,7 @@ impl<'c> Session<'c> {
     }
 
     /// Writes down what a step came to, and shows it. `None` when it was made from something that is no longer so.
-    async fn settle(&self, mut step: Step<'c>, done: Done) -> Result<Option<Prepared>> {
+    async fn settle(&self, mut step: Step<'c>, done: Done) -> Boxed<Option<Prepared>> {
         step.copy.set_instructions(self.options.conversation.instructions.clone());
         let _pass = self.pass().await?;
         let patch = step.copy.patch().cloned();
@@ -258,7 +273,7 @@ impl<'c> Session<'c> {
     }
 
     /// After a step that changed nothing: what it has learnt is remembered.
-    fn remember(&self, step: &Step<'c>) -> Result<Option<Prepared>> {
+    fn remember(&self, step: &Step<'c>) -> Boxed<Option<Prepared>> {
         let mut inner = self.inner.borrow_mut();
         // What was appended meanwhile may have made it too large.
         if inner.base != step.base || inner.window.conversation.tokens() > inner.window.conversation.limit() {
@@ -273,7 +288,7 @@ impl<'c> Session<'c> {
     }
 
     /// Writes a compaction down: first the record, then the view.
-    async fn commit_step(&self, step: Step<'c>, report: Report, patch: &Patch) -> Result<Option<Prepared>> {
+    async fn commit_step(&self, step: Step<'c>, report: Report, patch: &Patch) -> Boxed<Option<Prepared>> {
         let written = self
             .write(|inner| {
                 if inner.base != step.base {
@@ -336,7 +351,7 @@ impl<'c> Session<'c> {
     }
 
     /// The view is what the step made of it, and what was appended since. Returns what it was made of before.
-    fn show(&self, step: &Step<'c>, mut pieces: Vec<Piece>, memory: &Memory) -> Result<Vec<Option<EntryId>>> {
+    fn show(&self, step: &Step<'c>, mut pieces: Vec<Piece>, memory: &Memory) -> Boxed<Vec<Option<EntryId>>> {
         let mut inner = self.inner.borrow_mut();
         let before = inner.window.items.iter().take(step.length).map(Item::entry).collect();
         let sizes = inner.window.conversation.sizes();
@@ -356,7 +371,7 @@ impl<'c> Session<'c> {
     }
 
     /// The view of a conversation over the window, with a report that nothing was done.
-    fn as_it_stands(inner: &Inner<'c>, conversation: &Conversation<'_>) -> Result<Prepared> {
+    fn as_it_stands(inner: &Inner<'c>, conversation: &Conversation<'_>) -> Boxed<Prepared> {
         let (report, patch) = conversation.as_it_stands();
         let items = inner.window.view_of(conversation, &|_| false)?;
         let before = inner.window.items.iter().map(Item::entry).collect();
@@ -373,7 +388,7 @@ impl<'c> Session<'c> {
     pub fn view_without(&self, has: &dyn Fn(EntryId) -> bool) -> Result<Vec<ViewItem>> {
         let inner = self.inner.borrow();
         let conversation = inner.interim.as_ref().unwrap_or(&inner.window.conversation);
-        inner.window.view_of(conversation, has)
+        Ok(inner.window.view_of(conversation, has)?)
     }
 
     /// What goes to the model, as things stand.
@@ -431,6 +446,11 @@ impl<'c> Session<'c> {
     /// # Errors
     /// [`Error::Closed`].
     pub async fn report_usage(&self, usage: Usage) -> Result<()> {
+        Ok(self.do_report_usage(usage).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_report_usage(&self, usage: Usage) -> Boxed<()> {
         let _pass = self.pass().await?;
         let mut inner = self.inner.borrow_mut();
         let Some(sent) = inner.sent.filter(|sent| *sent > 0 && usage.input_tokens > 0) else { return Ok(()) };
@@ -464,7 +484,12 @@ impl<'c> Session<'c> {
     /// # Errors
     /// As [`prepare`](Self::prepare).
     pub async fn plan(&self, providers: Providers<'_>) -> Result<Plan> {
-        let Some(mut step) = self.begin_step(Some((Kind::Now, None))).await? else { return Err(Error::Closed) };
+        Ok(self.do_plan(providers).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_plan(&self, providers: Providers<'_>) -> Boxed<Plan> {
+        let Some(mut step) = self.begin_step(Some((Kind::Now, None))).await? else { return Err(Error::Closed.into()) };
         self.open_still()?;
         let done = step.copy.compact_now(providers).await?;
         let (report, patch) = match (done.report, step.copy.patch()) {
@@ -480,8 +505,13 @@ impl<'c> Session<'c> {
     /// [`Error::StalePlan`] when the view is no longer the one that the plan was made from, [`Error::Store`],
     /// [`Error::Closed`].
     pub async fn apply(&self, plan: &Plan) -> Result<Prepared> {
+        Ok(self.do_apply(plan).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_apply(&self, plan: &Plan) -> Boxed<Prepared> {
         let _job = self.jobs.enter().await;
-        let Some(mut step) = self.begin_step(Some((Kind::Now, None))).await? else { return Err(Error::Closed) };
+        let Some(mut step) = self.begin_step(Some((Kind::Now, None))).await? else { return Err(Error::Closed.into()) };
         crate::engine::apply(step.copy.messages().to_value()?, plan.version, &plan.patch)?;
         if plan.patch.edits.is_empty() {
             let _pass = self.pass().await?;
@@ -493,7 +523,7 @@ impl<'c> Session<'c> {
         let options = self.options.conversation.clone();
         step.copy = Conversation::begun(options, Rc::clone(&self.counter), messages, state, &[])?;
         let _pass = self.pass().await?;
-        self.commit_step(step, plan.report.clone(), &plan.patch).await?.ok_or(Error::StalePlan)
+        self.commit_step(step, plan.report.clone(), &plan.patch).await?.ok_or_else(|| Error::StalePlan.into())
     }
 
     /// Keeps a message from being edited from now on. What is hidden or edited already stays so.
@@ -501,6 +531,11 @@ impl<'c> Session<'c> {
     /// # Errors
     /// [`Error::InvalidOption`] when it is no entry of this branch; [`Error::Store`], [`Error::Closed`].
     pub async fn pin(&self, entry: EntryId) -> Result<()> {
+        Ok(self.do_pin(entry).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_pin(&self, entry: EntryId) -> Boxed<()> {
         self.set_pin(entry, true).await
     }
 
@@ -509,10 +544,15 @@ impl<'c> Session<'c> {
     /// # Errors
     /// As [`pin`](Self::pin).
     pub async fn unpin(&self, entry: EntryId) -> Result<()> {
+        Ok(self.do_unpin(entry).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_unpin(&self, entry: EntryId) -> Boxed<()> {
         self.set_pin(entry, false).await
     }
 
-    async fn set_pin(&self, entry: EntryId, pin: bool) -> Result<()> {
+    async fn set_pin(&self, entry: EntryId, pin: bool) -> Boxed<()> {
         let _pass = self.pass().await?;
         self.catch_up().await?;
         self.write(|inner| {
@@ -532,7 +572,7 @@ impl<'c> Session<'c> {
         Ok(())
     }
 
-    pub(super) fn on_path(inner: &Inner<'c>, option: &str, entry: EntryId) -> Result<()> {
+    pub(super) fn on_path(inner: &Inner<'c>, option: &str, entry: EntryId) -> Boxed<()> {
         let head = &inner.at.head;
         if head.branches.path(head.tip).contains(entry) {
             return Ok(());
@@ -540,7 +580,7 @@ impl<'c> Session<'c> {
         let entries = head.entries;
         let text =
             format_args!("there is no entry {entry} on this branch; entries are numbered from 0 to below {entries}");
-        Err(*Error::option(option, text))
+        Err(Error::option(option, text))
     }
 
     /// Takes a compaction back, by default the newest, and with it those that were made from it. The view is what it was
@@ -549,6 +589,11 @@ impl<'c> Session<'c> {
     /// # Errors
     /// [`Error::CannotUndo`] when it is not in force; [`Error::Store`], [`Error::Closed`].
     pub async fn undo(&self, compaction: Option<u64>) -> Result<Vec<u64>> {
+        Ok(self.do_undo(compaction).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_undo(&self, compaction: Option<u64>) -> Boxed<Vec<u64>> {
         let _job = self.jobs.enter().await;
         let _pass = self.pass().await?;
         self.catch_up().await?;
@@ -559,7 +604,7 @@ impl<'c> Session<'c> {
         let written = self
             .write(|inner| {
                 if inner.at.head.active != active {
-                    return Err(*Error::cannot_undo(None, "another compaction was made meanwhile"));
+                    return Err(Error::cannot_undo(None, "another compaction was made meanwhile"));
                 }
                 let mut puts = Vec::new();
                 for (id, record) in undone.iter().zip(&records) {
@@ -581,10 +626,10 @@ impl<'c> Session<'c> {
     }
 
     /// The compactions from the one in force down to this one, with their records.
-    async fn chain_down_to(&self, compaction: Option<u64>) -> Result<(Vec<u64>, Vec<StoredCompaction>)> {
+    async fn chain_down_to(&self, compaction: Option<u64>) -> Boxed<(Vec<u64>, Vec<StoredCompaction>)> {
         let active = self.inner.borrow().at.head.active;
         let Some(newest) = active else {
-            return Err(*Error::cannot_undo(None, "no compaction is in force"));
+            return Err(Error::cannot_undo(None, "no compaction is in force"));
         };
         let down_to = compaction.unwrap_or(newest);
         let path = self.whole_path();
@@ -600,7 +645,7 @@ impl<'c> Session<'c> {
             }
         }
         let reason = format!("compaction {down_to} is not in force");
-        Err(Error::CannotUndo { index: None, reason })
+        Err(Error::CannotUndo { index: None, reason }.into())
     }
 
     /// Goes back to an entry, or over to one on another branch: the conversation ends with it now, and what is appended
@@ -609,6 +654,11 @@ impl<'c> Session<'c> {
     /// # Errors
     /// [`Error::InvalidOption`] when there is no such entry; [`Error::Store`], [`Error::Closed`].
     pub async fn branch(&self, entry: EntryId) -> Result<()> {
+        Ok(self.do_branch(entry).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_branch(&self, entry: EntryId) -> Boxed<()> {
         let _job = self.jobs.enter().await;
         let _pass = self.pass().await?;
         self.catch_up().await?;
@@ -620,14 +670,14 @@ impl<'c> Session<'c> {
     }
 
     /// Writes that the conversation ends with an entry. `None` when there are other compactions by now.
-    async fn go_to(&self, entry: EntryId) -> Result<Option<()>> {
+    async fn go_to(&self, entry: EntryId) -> Boxed<Option<()>> {
         let (path, compactions) = {
             let inner = self.inner.borrow();
             let head = &inner.at.head;
             if entry >= head.entries {
                 let entries = head.entries;
                 let text = format_args!("there is no entry {entry}; entries are numbered from 0 to below {entries}");
-                return Err(*Error::option("entryId", text));
+                return Err(Error::option("entryId", text));
             }
             (head.branches.path(Some(entry)), head.compactions)
         };
@@ -644,7 +694,7 @@ impl<'c> Session<'c> {
     }
 
     /// Reads the window anew, after a write that changed what it is made of.
-    pub(super) async fn reload(&self) -> Result<()> {
+    pub(super) async fn reload(&self) -> Boxed<()> {
         let mut at = self.inner.borrow().at.clone();
         let read = self.read_window(&mut at).await?;
         let mut inner = self.inner.borrow_mut();
@@ -663,6 +713,11 @@ impl<'c> Session<'c> {
     /// # Errors
     /// [`Error::Store`], [`Error::Closed`].
     pub async fn compactions(&self) -> Result<Vec<CompactionInfo>> {
+        Ok(self.do_compactions().await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_compactions(&self) -> Boxed<Vec<CompactionInfo>> {
         let _pass = self.pass().await?;
         self.catch_up().await?;
         let (count, active) = {

@@ -26,7 +26,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::conversation::{Conversation, State};
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error, Result};
 use crate::format::Format;
 use crate::json::Messages;
 use crate::store::{Store, StoreError, StoreErrorClass};
@@ -36,6 +36,8 @@ use codec::{Head, Memory, VERSION};
 use queue::{Pass, Turnstile};
 use window::Window;
 
+#[cfg(target_family = "wasm")]
+pub(crate) use export::do_import;
 pub use export::import;
 pub use history::{HistoryEntry, Visibility};
 pub use life::{Prepared, Usage};
@@ -106,6 +108,16 @@ impl<'c> Session<'c> {
         counter: Rc<dyn TokenCounter + 'c>,
         host: Rc<dyn SessionHost + 'c>,
     ) -> Result<Self> {
+        Ok(Self::do_open(options, store, counter, host).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_open(
+        options: SessionOptions,
+        store: Rc<dyn Store + 'c>,
+        counter: Rc<dyn TokenCounter + 'c>,
+        host: Rc<dyn SessionHost + 'c>,
+    ) -> Boxed<Self> {
         options.check()?;
         let blank = At { revision: 0, head: blank_head(&options, &*host), memory: Memory::default() };
         let conversation = Conversation::begun(
@@ -174,6 +186,11 @@ impl<'c> Session<'c> {
     /// # Errors
     /// [`Error::Store`], [`Error::Closed`].
     pub async fn refresh(&self) -> Result<bool> {
+        Ok(self.do_refresh().await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_refresh(&self) -> Boxed<bool> {
         let _pass = self.pass().await?;
         self.catch_up().await
     }
@@ -183,6 +200,11 @@ impl<'c> Session<'c> {
     /// # Errors
     /// [`Error::Store`], [`Error::Closed`].
     pub async fn delete(&self) -> Result<()> {
+        Ok(self.do_delete().await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_delete(&self) -> Boxed<()> {
         let _pass = self.pass().await?;
         self.store.delete(&self.options.id).await?;
         self.close();
@@ -202,15 +224,15 @@ impl<'c> Session<'c> {
     }
 
     /// Its turn to read or write.
-    async fn pass(&self) -> Result<Pass<'_>> {
+    async fn pass(&self) -> Boxed<Pass<'_>> {
         self.open_still()?;
         let pass = self.queue.enter().await;
         self.open_still()?;
         Ok(pass)
     }
 
-    fn open_still(&self) -> Result<()> {
-        if self.closed.get() { Err(Error::Closed) } else { Ok(()) }
+    fn open_still(&self) -> Boxed<()> {
+        if self.closed.get() { Err(Error::Closed.into()) } else { Ok(()) }
     }
 
     fn format(&self) -> Format {
@@ -245,6 +267,12 @@ fn blank_head(options: &SessionOptions, host: &dyn SessionHost) -> Head {
 fn now(host: &dyn SessionHost) -> f64 {
     let now = host.now_ms();
     if now.is_finite() { now } else { 0.0 }
+}
+
+impl From<StoreError> for Box<Error> {
+    fn from(error: StoreError) -> Self {
+        Self::new(Error::Store(error))
+    }
 }
 
 impl From<StoreError> for Error {

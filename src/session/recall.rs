@@ -7,7 +7,7 @@ use super::codec::StoredEntry;
 use super::disk::{CHUNK, find};
 use super::history::HistoryEntry;
 use super::types::EntryId;
-use crate::error::Result;
+use crate::error::{Boxed, Result};
 use crate::message::{Message, Role};
 use crate::recall::search::Search;
 use crate::recall::text::readable;
@@ -43,6 +43,11 @@ impl Session<'_> {
     /// # Errors
     /// [`Error::Store`](crate::Error::Store), [`Error::Closed`](crate::Error::Closed).
     pub async fn search(&self, query: &str, limit: usize) -> Result<Vec<Recalled>> {
+        Ok(self.do_search(query, limit).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_search(&self, query: &str, limit: usize) -> Boxed<Vec<Recalled>> {
         let pass = self.pass().await?;
         self.catch_up_if_unsure().await?;
         drop(pass);
@@ -80,6 +85,11 @@ impl Session<'_> {
     /// # Errors
     /// [`Error::Store`](crate::Error::Store), [`Error::Closed`](crate::Error::Closed).
     pub async fn answer_recall(&self, arguments: &str, room: usize) -> Result<String> {
+        Ok(self.do_answer_recall(arguments, room).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_answer_recall(&self, arguments: &str, room: usize) -> Boxed<String> {
         // An answer that is shown shortened in its turn would be no answer.
         let room = self.options.overflow.map_or(room, |overflow| room.min(overflow.threshold));
         match Arguments::parse(arguments) {
@@ -98,7 +108,7 @@ impl Session<'_> {
                 Ok(tool::render_entry(id, role, &text, from, room))
             }
             Ok(Arguments::Search { query }) => {
-                let hits = self.search(&query, SHOWN).await?;
+                let hits = self.do_search(&query, SHOWN).await?;
                 let found: Vec<Found<'_>> = hits
                     .iter()
                     .map(|hit| Found {

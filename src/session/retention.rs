@@ -5,7 +5,7 @@ use super::types::{EntryId, Retention};
 use super::window::Item;
 use super::write::Draft;
 use super::{Inner, Session, now};
-use crate::error::Result;
+use crate::error::Boxed;
 use crate::order;
 use crate::store::{Range, RecordKind};
 
@@ -31,7 +31,7 @@ impl Session<'_> {
         }
     }
 
-    async fn do_sweep(&self, retention: Retention) -> Result<()> {
+    async fn do_sweep(&self, retention: Retention) -> Boxed<()> {
         let now = now(&*self.host);
         let (revision, head, shown) = {
             let inner = self.inner.borrow();

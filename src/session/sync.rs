@@ -7,7 +7,7 @@ use super::identity;
 use super::types::EntryId;
 use super::write::Fresh;
 use super::{Inner, Session};
-use crate::error::Result;
+use crate::error::{Boxed, Result};
 use crate::json::Messages;
 use crate::store::{Range, RecordKind};
 
@@ -47,6 +47,11 @@ impl<'c> Session<'c> {
     /// What reading them gives, with the index in `messages`; [`Error::Store`](crate::Error::Store),
     /// [`Error::Closed`](crate::Error::Closed). Nothing has changed then.
     pub async fn sync(&self, messages: &Messages) -> Result<Synced> {
+        Ok(self.do_sync(messages).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_sync(&self, messages: &Messages) -> Boxed<Synced> {
         self.check(messages)?;
         let _pass = self.pass().await?;
         self.catch_up().await?;
@@ -74,7 +79,7 @@ impl<'c> Session<'c> {
     }
 
     /// The longest beginning that both have. Looks from the end: that is where things differ.
-    async fn common(&self, path: &Path, chains: &[u64]) -> Result<Common> {
+    async fn common(&self, path: &Path, chains: &[u64]) -> Boxed<Common> {
         let length = path.len();
         let mine = self.inner.borrow().chain;
         let at = |count: u64| usize::try_from(count).ok().and_then(|count| chains.get(count)).copied();
@@ -110,7 +115,7 @@ impl<'c> Session<'c> {
         path: &Path,
         common: &Common,
         revision: u64,
-    ) -> Result<Option<Synced>> {
+    ) -> Boxed<Option<Synced>> {
         let count = usize::try_from(common.count).unwrap_or(usize::MAX);
         let rest = messages.slice(count..messages.len());
         let replaced: Vec<EntryId> = path.after(common.tip).iter().collect();
@@ -150,7 +155,7 @@ impl<'c> Session<'c> {
         Ok(Some(synced))
     }
 
-    async fn follow(&self, rest: &Messages, common: &Common, revision: u64) -> Result<Option<Synced>> {
+    async fn follow(&self, rest: &Messages, common: &Common, revision: u64) -> Boxed<Option<Synced>> {
         let written = self
             .write(|inner| {
                 if inner.at.revision != revision {
@@ -167,7 +172,7 @@ impl<'c> Session<'c> {
 
     /// Whether an entry is the last one that was written, no compaction has been made from it, and its model is still
     /// writing what the host has in its place.
-    async fn is_still_written(&self, id: EntryId, now: &str) -> Result<bool> {
+    async fn is_still_written(&self, id: EntryId, now: &str) -> Boxed<bool> {
         let (is_last, active) = {
             let head = &self.inner.borrow().at.head;
             (head.tip == Some(id) && head.entries == id + 1, head.active)
@@ -185,7 +190,7 @@ impl<'c> Session<'c> {
     }
 
     /// Writes the last entry anew, and appends what follows.
-    async fn grow(&self, id: EntryId, rest: &Messages, common: &Common, revision: u64) -> Result<Option<Synced>> {
+    async fn grow(&self, id: EntryId, rest: &Messages, common: &Common, revision: u64) -> Boxed<Option<Synced>> {
         let written = self
             .write(|inner: &Inner<'c>| {
                 if inner.at.revision != revision {
@@ -209,7 +214,7 @@ impl<'c> Session<'c> {
     }
 
     /// A message as it was given, and its entry.
-    pub(super) async fn read_whole(&self, id: EntryId) -> Result<Option<(StoredEntry, String)>> {
+    pub(super) async fn read_whole(&self, id: EntryId) -> Boxed<Option<(StoredEntry, String)>> {
         let ranges = [Range::one(RecordKind::Entry, id), Range::one(RecordKind::Overflow, id)];
         let records = self.read(&ranges).await?.records;
         let Some(record) = records.iter().find(|record| record.kind == RecordKind::Entry) else { return Ok(None) };

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use serde::Serialize;
 
 use crate::conversation::{ConversationOptions, Status};
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error};
 use crate::transcript::{Tier, Warning};
 
 /// Number of an entry: counts up from 0 in the order in which messages were written, and never changes.
@@ -33,30 +33,30 @@ impl SessionOptions {
         Self { id: id.into(), conversation, overflow: Some(Overflow::default()), retention: None }
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Boxed<()> {
         check_id(&self.id)?;
         if let Some(overflow) = self.overflow
             && (overflow.keep < 200 || overflow.keep >= overflow.threshold)
         {
             let text = format_args!("`keep` must be 200 or more and below `threshold`");
-            return Err(*Error::option("overflow", text));
+            return Err(Error::option("overflow", text));
         }
         if let Some(retention) = self.retention
             && retention.max_age_ms.is_some_and(|age| age.is_nan() || age < 0.0)
         {
-            return Err(*Error::option("retention.maxAgeMs", format_args!("must be 0 or more")));
+            return Err(Error::option("retention.maxAgeMs", format_args!("must be 0 or more")));
         }
         Ok(())
     }
 }
 
 /// Whether a conversation may have this name.
-pub(super) fn check_id(id: &str) -> Result<()> {
+pub(super) fn check_id(id: &str) -> Boxed<()> {
     let characters = id.chars().take(1_001).count();
     if (1..=1_000).contains(&characters) && !id.contains('\0') {
         return Ok(());
     }
-    Err(*Error::option("id", format_args!("must have 1 to 1,000 characters, none of them NUL")))
+    Err(Error::option("id", format_args!("must have 1 to 1,000 characters, none of them NUL")))
 }
 
 /// Tool results that are kept whole and shown shortened.

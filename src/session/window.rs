@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::codec::{StoredEdit, StoredItem, corrupted};
 use super::types::{EntryId, SessionOptions, ViewItem};
 use crate::conversation::{Conversation, Rebased, State};
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error};
 use crate::json::{self, Messages};
 use crate::order;
 use crate::store::{RecordKind, StoreError};
@@ -61,7 +61,7 @@ impl<'c> Window<'c> {
         pieces: Vec<Piece>,
         state: &State,
         pins: &[EntryId],
-    ) -> Result<Self> {
+    ) -> Boxed<Self> {
         let mut messages = Messages::default();
         let mut items = Vec::with_capacity(pieces.len());
         let mut sizes = Vec::with_capacity(pieces.len());
@@ -84,7 +84,7 @@ impl<'c> Window<'c> {
     }
 
     /// Takes in entries that follow.
-    pub(super) fn append(&mut self, items: &[Item], messages: &Messages, sizes: &[u32]) -> Result<()> {
+    pub(super) fn append(&mut self, items: &[Item], messages: &Messages, sizes: &[u32]) -> Boxed<()> {
         self.conversation.append_counted(messages, sizes)?;
         self.conversation.label(items.iter().map(|item| item.entry().unwrap_or_default()));
         self.items.extend_from_slice(items);
@@ -111,7 +111,7 @@ impl<'c> Window<'c> {
         &self,
         conversation: &Conversation<'_>,
         has: &dyn Fn(EntryId) -> bool,
-    ) -> Result<Vec<ViewItem>> {
+    ) -> Boxed<Vec<ViewItem>> {
         let messages = conversation.messages();
         let mut view = Vec::new();
         for (index, text) in conversation.view_items()? {
@@ -149,7 +149,7 @@ impl<'c> Window<'c> {
 
     /// What a compaction of the first messages of this window made of them: pieces of the new window, pieces as they are
     /// stored, and the edits by entry.
-    pub(super) fn compacted(&self, copy: &Conversation<'_>, patch: &Patch) -> Result<Compacted> {
+    pub(super) fn compacted(&self, copy: &Conversation<'_>, patch: &Patch) -> Boxed<Compacted> {
         let messages = copy.messages();
         let sizes = copy.sizes();
         let mut compacted = Compacted { edits: self.edits_by_entry(patch), ..Compacted::default() };

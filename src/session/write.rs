@@ -8,7 +8,7 @@ use super::identity;
 use super::types::{EntryId, SessionEvent};
 use super::window::Item;
 use super::{At, Inner, Session, evicted, now};
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error, Result};
 use crate::json::{Messages, Raw};
 use crate::recall::overflow::shorten_results;
 use crate::store::{About, Batch, Range, Record, RecordKind, StoreErrorClass};
@@ -56,8 +56,8 @@ impl<'c> Session<'c> {
     /// there is nothing to write any more.
     pub(super) async fn write<T>(
         &self,
-        mut make: impl FnMut(&Inner<'c>) -> Result<Option<Draft<T>>>,
-    ) -> Result<Option<T>> {
+        mut make: impl FnMut(&Inner<'c>) -> Boxed<Option<Draft<T>>>,
+    ) -> Boxed<Option<T>> {
         let mut made = None;
         let mut make = |inner: &Inner<'c>| {
             let Some(draft) = make(inner)? else { return Ok(None) };
@@ -108,7 +108,7 @@ impl<'c> Session<'c> {
         })
     }
 
-    fn batch(&self, draft: &Draft<()>) -> Result<(Batch, Head, Option<Memory>)> {
+    fn batch(&self, draft: &Draft<()>) -> Boxed<(Batch, Head, Option<Memory>)> {
         let inner = self.inner.borrow();
         let mut head = draft.head.clone();
         head.v = VERSION;
@@ -152,7 +152,7 @@ impl<'c> Session<'c> {
     }
 
     /// After the connection broke off: whether the batch was written nevertheless.
-    async fn find_out(&self, head: &Head, batch: &Batch) -> Result<bool> {
+    async fn find_out(&self, head: &Head, batch: &Batch) -> Boxed<bool> {
         let loaded = self.read(&[Range::one(RecordKind::Head, 0)]).await?;
         let stored = loaded.records.first().and_then(|record| super::codec::decode::<Head>(record).ok());
         let is_ours = stored.is_some_and(|stored| stored.stamp == head.stamp);
@@ -170,6 +170,11 @@ impl<'c> Session<'c> {
     /// # Errors
     /// What reading them gives, with the index in `messages`; [`Error::Store`], [`Error::Closed`]. Nothing is taken in then.
     pub async fn append(&self, messages: &Messages) -> Result<Vec<EntryId>> {
+        Ok(self.do_append(messages).await?)
+    }
+
+    /// The same with errors that are cheap to pass on.
+    pub(crate) async fn do_append(&self, messages: &Messages) -> Boxed<Vec<EntryId>> {
         self.check(messages)?;
         let _pass = self.pass().await?;
         if messages.is_empty() {
@@ -190,14 +195,14 @@ impl<'c> Session<'c> {
     }
 
     /// Takes entries that were written at the end into memory.
-    pub(super) fn take(&self, fresh: &Fresh) -> Result<()> {
+    pub(super) fn take(&self, fresh: &Fresh) -> Boxed<()> {
         let mut inner = self.inner.borrow_mut();
         inner.chain = fresh.chain;
         Session::put(&mut inner, &fresh.items, &fresh.messages, &fresh.sizes)
     }
 
     /// Whether these are messages of the format.
-    pub(super) fn check(&self, messages: &Messages) -> Result<()> {
+    pub(super) fn check(&self, messages: &Messages) -> Boxed<()> {
         let rules = self.format().rules();
         for (index, text) in messages.iter().enumerate() {
             rules.parse(index, crate::json::parse(text, Some(index))?)?;
@@ -212,7 +217,7 @@ impl<'c> Session<'c> {
         mut chain: u64,
         messages: &Messages,
         inner: &Inner<'c>,
-    ) -> Result<(Draft<()>, Fresh)> {
+    ) -> Boxed<(Draft<()>, Fresh)> {
         let time = now(&*self.host);
         let probe = inner.window.conversation.probe();
         let rules = self.format().rules();
@@ -258,7 +263,7 @@ impl<'c> Session<'c> {
     }
 
     /// A message with tool results that are too long: as it is shown.
-    fn shortened(&self, id: EntryId, index: usize, text: &str) -> Result<Option<String>> {
+    fn shortened(&self, id: EntryId, index: usize, text: &str) -> Boxed<Option<String>> {
         let Some(overflow) = self.options.overflow else { return Ok(None) };
         // A character is a byte at least.
         if text.len() <= overflow.threshold {
@@ -267,11 +272,11 @@ impl<'c> Session<'c> {
         let message = self.format().rules().parse(index, crate::json::parse(text, Some(index))?)?;
         let label = self.options.conversation.policy.recall_declared.then_some(id);
         let changes = shorten_results(&message, overflow.threshold, overflow.keep, label);
-        if changes.is_empty() { Ok(None) } else { Messages::changed_text(text, &changes).map(Some) }
+        if changes.is_empty() { Ok(None) } else { Ok(Some(Messages::changed_text(text, &changes)?)) }
     }
 
     /// Takes entries that were written into memory.
-    pub(super) fn put(inner: &mut Inner<'c>, items: &[Item], messages: &Messages, sizes: &[u32]) -> Result<()> {
+    pub(super) fn put(inner: &mut Inner<'c>, items: &[Item], messages: &Messages, sizes: &[u32]) -> Boxed<()> {
         if let Some(interim) = &mut inner.interim {
             interim.append_counted(messages, sizes)?;
             interim.label(items.iter().map(|item| item.entry().unwrap_or_default()));

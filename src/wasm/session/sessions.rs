@@ -108,7 +108,7 @@ async fn opened(input: &[u8], function: Option<Function>, bridge: Bridge) -> Res
     let store = stores::store(more.get("store").small()?).ok_or(Error::Store(StoreError::closed()))?;
     let calls = Rc::<Calls>::default();
     let watched = Watched { store, calls: Rc::clone(&calls), counter: Rc::clone(&counter) };
-    let opened = Session::open(options, Rc::new(watched), Rc::<Counting>::clone(&counter), Rc::new(bridge)).await;
+    let opened = Session::do_open(options, Rc::new(watched), Rc::<Counting>::clone(&counter), Rc::new(bridge)).await;
     // A counter that failed explains whatever else went wrong.
     counter.settle()?;
     Ok(Open { session: opened?, held: Held::default(), counter, calls, last_call: Cell::new(0) })
@@ -153,7 +153,7 @@ pub fn session_import(store: u32, length: usize, host: Host) -> u32 {
     let input = Input::take(length);
     stores::on_store(store, host, async move |store| {
         let [id, file] = wire::exactly(wire::decode_roots(&input)?)?;
-        crate::session::import(Record(&file).text()?, Record(&id).text()?, &store, js_sys::Date::now()).await?;
+        crate::session::do_import(Record(&file).text()?, Record(&id).text()?, &store, js_sys::Date::now()).await?;
         Ok(JsValue::UNDEFINED)
     })
 }
@@ -218,7 +218,7 @@ pub fn session_append(number: u32, length: usize, host: Host) -> u32 {
     begin(number, host, async move |open, _| {
         let [texts] = wire::exactly(wire::decode_roots(&input)?)?;
         let messages = messages_of(&texts)?;
-        let ids = open.session.append(&messages).await?;
+        let ids = open.session.do_append(&messages).await?;
         for (id, text) in ids.iter().zip(messages.iter()) {
             open.held.add(*id, text);
         }
@@ -234,7 +234,7 @@ pub fn session_sync(number: u32, length: usize, host: Host) -> u32 {
     begin(number, host, async move |open, _| {
         let [texts] = wire::exactly(wire::decode_roots(&input)?)?;
         let messages = messages_of(&texts)?;
-        let synced = open.session.sync(&messages).await?;
+        let synced = open.session.do_sync(&messages).await?;
         // What is new are the last ones, and before them the one that has grown.
         let fresh: Vec<EntryId> = synced.grown.iter().chain(&synced.appended).copied().collect();
         for (id, text) in fresh.iter().zip(messages.iter().skip(messages.len().saturating_sub(fresh.len()))) {
@@ -260,14 +260,14 @@ pub fn session_prepare(number: u32, length: usize, host: Host) -> u32 {
         let more = Record(&more);
         let how = more.get("mode").text()?;
         if how == "never" {
-            return prepared(&open, &open.session.prepare_now().await?);
+            return prepared(&open, &open.session.do_prepare_now().await?);
         }
         asking(&host, more, async |providers| {
             let done = if how == "now" {
                 let instructions = more.get("instructions").given().map(Record::text).transpose()?;
-                open.session.compact_now(providers, instructions).await?
+                open.session.do_compact_now(providers, instructions).await?
             } else {
-                open.session.prepare(providers).await?
+                open.session.do_prepare(providers).await?
             };
             prepared(&open, &done)
         })
@@ -283,7 +283,7 @@ pub fn session_plan(number: u32, length: usize, host: Host) -> u32 {
     begin(number, host, async move |open, host| {
         let [more] = wire::exactly(wire::decode_roots(&input)?)?;
         asking(&host, Record(&more), async |providers| {
-            let Plan { patch, report, .. } = open.session.plan(providers).await?;
+            let Plan { patch, report, .. } = open.session.do_plan(providers).await?;
             out(&PlanOut { report: &report, patch: SlimPatch::from(&patch) })
         })
         .await
@@ -298,7 +298,7 @@ pub fn session_apply(number: u32, length: usize, host: Host) -> u32 {
     begin(number, host, async move |open, _| {
         let [plan] = wire::exactly(wire::decode_roots(&input)?)?;
         let plan = records::plan_text(Record(&plan).text()?)?;
-        prepared(&open, &open.session.apply(&plan).await?)
+        prepared(&open, &open.session.do_apply(&plan).await?)
     })
 }
 
@@ -320,7 +320,7 @@ pub fn session_history(
             Some(last) => open.session.start_of_last(before, natural(last)),
             None => after.map(natural),
         };
-        let entries = open.session.history(after, before, most).await?;
+        let entries = open.session.do_history(after, before, most).await?;
         Ok(told(&open, &entries))
     })
 }
@@ -330,7 +330,7 @@ pub fn session_history(
 #[must_use]
 pub fn session_recall(number: u32, entry: f64, host: Host) -> u32 {
     begin(number, host, async move |open, _| {
-        let entry = open.session.recall(natural(entry)).await?;
+        let entry = open.session.do_recall(natural(entry)).await?;
         Ok(told(&open, &[entry]))
     })
 }
@@ -340,7 +340,7 @@ pub fn session_recall(number: u32, entry: f64, host: Host) -> u32 {
 #[must_use]
 pub fn session_search(number: u32, query: String, limit: usize, host: Host) -> u32 {
     begin(number, host, async move |open, _| {
-        let found = open.session.search(&query, limit).await?;
+        let found = open.session.do_search(&query, limit).await?;
         let ranked = Array::new();
         for Recalled { score, excerpt, .. } in &found {
             ranked.push(&JsValue::from_f64(*score));
@@ -356,7 +356,7 @@ pub fn session_search(number: u32, query: String, limit: usize, host: Host) -> u
 #[must_use]
 pub fn session_answer_recall(number: u32, arguments: String, room: usize, host: Host) -> u32 {
     begin(number, host, async move |open, _| {
-        open.session.answer_recall(&arguments, room).await.map(JsValue::from).map_err(Failure::from)
+        open.session.do_answer_recall(&arguments, room).await.map(JsValue::from).map_err(Failure::from)
     })
 }
 
@@ -371,7 +371,7 @@ pub fn recall_tool() -> Vec<String> {
 #[wasm_bindgen]
 #[must_use]
 pub fn session_compactions(number: u32, host: Host) -> u32 {
-    begin(number, host, async move |open, _| out(&open.session.compactions().await?))
+    begin(number, host, async move |open, _| out(&open.session.do_compactions().await?))
 }
 
 /// Begins to pin an entry, or to take the pin off.
@@ -381,9 +381,9 @@ pub fn session_pin(number: u32, entry: f64, pin: bool, host: Host) -> u32 {
     begin(number, host, async move |open, _| {
         let entry = natural(entry);
         if pin {
-            open.session.pin(entry).await?;
+            open.session.do_pin(entry).await?;
         } else {
-            open.session.unpin(entry).await?;
+            open.session.do_unpin(entry).await?;
         }
         Ok(JsValue::UNDEFINED)
     })
@@ -394,7 +394,7 @@ pub fn session_pin(number: u32, entry: f64, pin: bool, host: Host) -> u32 {
 #[must_use]
 pub fn session_undo(number: u32, compaction: Option<f64>, host: Host) -> u32 {
     begin(number, host, async move |open, _| {
-        let undone = open.session.undo(compaction.map(natural)).await?;
+        let undone = open.session.do_undo(compaction.map(natural)).await?;
         Ok(showing::ids(&undone).into())
     })
 }
@@ -404,7 +404,7 @@ pub fn session_undo(number: u32, compaction: Option<f64>, host: Host) -> u32 {
 #[must_use]
 pub fn session_branch(number: u32, entry: f64, host: Host) -> u32 {
     begin(number, host, async move |open, _| {
-        open.session.branch(natural(entry)).await?;
+        open.session.do_branch(natural(entry)).await?;
         Ok(JsValue::UNDEFINED)
     })
 }
@@ -414,7 +414,7 @@ pub fn session_branch(number: u32, entry: f64, host: Host) -> u32 {
 #[must_use]
 pub fn session_report_usage(number: u32, input_tokens: f64, host: Host) -> u32 {
     begin(number, host, async move |open, _| {
-        open.session.report_usage(Usage { input_tokens: natural(input_tokens) }).await?;
+        open.session.do_report_usage(Usage { input_tokens: natural(input_tokens) }).await?;
         Ok(JsValue::UNDEFINED)
     })
 }
@@ -423,14 +423,14 @@ pub fn session_report_usage(number: u32, input_tokens: f64, host: Host) -> u32 {
 #[wasm_bindgen]
 #[must_use]
 pub fn session_refresh(number: u32, host: Host) -> u32 {
-    begin(number, host, async move |open, _| Ok(JsValue::from_bool(open.session.refresh().await?)))
+    begin(number, host, async move |open, _| Ok(JsValue::from_bool(open.session.do_refresh().await?)))
 }
 
 /// Begins to export; the result is the text of the file.
 #[wasm_bindgen]
 #[must_use]
 pub fn session_export(number: u32, host: Host) -> u32 {
-    begin(number, host, async move |open, _| Ok(JsValue::from(open.session.export().await?)))
+    begin(number, host, async move |open, _| Ok(JsValue::from(open.session.do_export().await?)))
 }
 
 /// Begins to delete the conversation.
@@ -438,7 +438,7 @@ pub fn session_export(number: u32, host: Host) -> u32 {
 #[must_use]
 pub fn session_delete(number: u32, host: Host) -> u32 {
     begin(number, host, async move |open, _| {
-        open.session.delete().await?;
+        open.session.do_delete().await?;
         Ok(JsValue::UNDEFINED)
     })
 }
