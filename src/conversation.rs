@@ -661,7 +661,7 @@ impl Conversation<'_> {
             goal.target = share(self.limit, policy.soft_target);
         }
         let pass = Pass { mode: Mode::InTurn, ..Pass::new(goal, self.limit, Status::SoftCompacting) };
-        Ok(self.pass(providers, pass).await?)
+        self.pass(providers, pass).await
     }
 
     /// Summarises tool units that have piled up, the oldest first, for later: nothing changes yet in the view.

@@ -101,7 +101,7 @@ impl FromValue for u64 {
     fn from_value(value: &Value<'_>) -> Read<Self> {
         match value {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
-            Value::Number(number) if *number >= 0.0 && *number <= 2e19 && number.trunc() == *number => {
+            Value::Number(number) if *number >= 0.0 && *number <= 2e19 && number.trunc().total_cmp(number).is_eq() => {
                 Ok(*number as Self)
             }
             _ => Err(Wrong("")),
@@ -113,7 +113,9 @@ impl FromValue for i64 {
     fn from_value(value: &Value<'_>) -> Read<Self> {
         match value {
             #[expect(clippy::cast_possible_truncation, reason = "checked")]
-            Value::Number(number) if number.abs() <= 9e18 && number.trunc() == *number => Ok(*number as Self),
+            Value::Number(number) if number.abs() <= 9e18 && number.trunc().total_cmp(number).is_eq() => {
+                Ok(*number as Self)
+            }
             _ => Err(Wrong("")),
         }
     }

@@ -373,7 +373,7 @@ fn divided(digits: u64, exponent: u64) -> f64 {
     // As many bits as there is room for. A remainder counts as one more, below all that matter.
     let room = digits.leading_zeros();
     let dividend = u128::from(digits) << room << 64;
-    let quotient = dividend / divisor | u128::from(dividend % divisor > 0);
+    let quotient = (dividend / divisor) | u128::from(!dividend.is_multiple_of(divisor));
     quotient as f64 * f64::from_bits(u64::from(1023 - 64 - room) << 52)
 }
 

@@ -58,15 +58,15 @@ impl<'c> Session<'c> {
         &self,
         mut make: impl FnMut(&Inner<'c>) -> Boxed<Option<Draft<T>>>,
     ) -> Boxed<Option<T>> {
-        let mut made = None;
+        let mut kept = None;
         let mut make = |inner: &Inner<'c>| {
             let Some(draft) = make(inner)? else { return Ok(None) };
             let (draft, value) = draft.apart();
-            made = Some(value);
+            kept = Some(value);
             Ok(Some(draft))
         };
         let is_written = self.write_draft(&mut make).await?;
-        Ok(made.filter(|_| is_written))
+        Ok(kept.filter(|_| is_written))
     }
 
     /// The same for drafts that are all of one type, so that there is one of it. Returns whether something was written.
