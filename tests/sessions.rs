@@ -21,7 +21,6 @@ mod common;
 mod kept;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Mutex;
@@ -30,6 +29,7 @@ use common::check::{messages, size_of};
 use common::message::{Msg, clip, short};
 use common::rng::Rng;
 use common::scripted::{Reply, Scripted, block_on, note};
+use common::seeds::{self, SEPARATOR};
 use common::{HEADER, generate, rules};
 use epitome::store::{Memory, Record, RecordKind, Store};
 use epitome::{
@@ -421,7 +421,6 @@ struct Case {
 }
 
 /// Between the place and what is wrong there.
-const SEPARATOR: &str = " => ";
 
 impl Case {
     fn new(seed: u64) -> Self {
@@ -1063,16 +1062,6 @@ fn run(seed: u64) -> (Vec<String>, Seen) {
     (case.found, case.seen)
 }
 
-/// The seeds that are asked for.
-fn seeds(all: u64) -> Range<u64> {
-    let Ok(asked) = std::env::var("EPITOME_SEED") else { return 0..all };
-    let number = |text: &str| text.trim().parse::<u64>().unwrap_or_else(|_| panic!("EPITOME_SEED={asked}"));
-    match asked.split_once("..") {
-        Some((from, to)) => number(from)..number(to),
-        None => number(&asked)..number(&asked) + 1,
-    }
-}
-
 fn caught(seed: u64) -> (Vec<String>, Seen) {
     catch_unwind(AssertUnwindSafe(|| run(seed)))
         .unwrap_or_else(|_| (vec![format!("seed {seed}{SEPARATOR}a panic, see above")], Seen::default()))
@@ -1081,7 +1070,7 @@ fn caught(seed: u64) -> (Vec<String>, Seen) {
 #[test]
 fn whatever_happens_to_a_session_every_promise_holds_after_every_step() {
     const GROUP: u64 = 50;
-    let seeds = seeds(if common::full() { 20_000 } else { 400 });
+    let seeds = seeds::asked(if common::full() { 20_000 } else { 400 });
     let next = Mutex::new(seeds.clone().step_by(GROUP as usize));
     let done = Mutex::new((Vec::new(), Seen::default()));
     std::thread::scope(|scope| {
@@ -1108,22 +1097,9 @@ fn whatever_happens_to_a_session_every_promise_holds_after_every_step() {
             });
         }
     });
-    let (mut found, seen) = done.into_inner().unwrap();
+    let (found, seen) = done.into_inner().unwrap();
     println!("seeds {seeds:?}: {seen:?}");
-    found.sort_by_key(|what| {
-        what.trim_start_matches("seed ").split(' ').next().and_then(|seed| seed.parse::<u64>().ok())
-    });
-    let mut kinds = BTreeMap::<String, (usize, Vec<&String>)>::new();
-    for what in &found {
-        let kind = what.split_once(SEPARATOR).map_or(what.as_str(), |(_, rest)| rest);
-        let kind = clip(&kind.chars().filter(|c| !c.is_ascii_digit()).collect::<String>(), 36);
-        let entry = kinds.entry(kind).or_default();
-        entry.0 += 1;
-        if entry.1.len() < 3 {
-            entry.1.push(what);
-        }
-    }
-    assert!(found.is_empty(), "{} broken promises (EPITOME_SEED=n repeats one):\n{kinds:#?}", found.len());
+    seeds::none_broken(found);
     if seeds.end - seeds.start >= 400 {
         // What is never met is not tested.
         for (what, count) in [

@@ -19,7 +19,6 @@ mod common;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Mutex, OnceLock};
@@ -30,6 +29,7 @@ use common::counting::{Counted, formula_all};
 use common::message::{Msg, clip, short};
 use common::rng::Rng;
 use common::scripted::{Reply, Scripted, block_on, note};
+use common::seeds::{self, SEPARATOR};
 use common::{HEADER, dev, generate, irreducible, rules};
 use epitome::{
     Budget, Conversation, ConversationOptions, Done, Error, ErrorClass, FitOptions, FocusError, FocusPolicy,
@@ -978,7 +978,6 @@ impl Case {
 }
 
 /// Between the place and what is wrong there.
-const SEPARATOR: &str = " => ";
 
 fn count(view: &[String]) -> u64 {
     count_messages(&messages(view), None, &Heuristic).unwrap_or_else(|error| panic!("{error}"))
@@ -1059,16 +1058,6 @@ fn run(seed: u64) -> (Vec<String>, Seen, String) {
     (case.found, case.seen, end)
 }
 
-/// The seeds that are asked for.
-fn seeds(all: u64) -> Range<u64> {
-    let Ok(asked) = std::env::var("EPITOME_SEED") else { return 0..all };
-    let number = |text: &str| text.trim().parse::<u64>().unwrap_or_else(|_| panic!("EPITOME_SEED={asked}"));
-    match asked.split_once("..") {
-        Some((from, to)) => number(from)..number(to),
-        None => number(&asked)..number(&asked) + 1,
-    }
-}
-
 fn caught(seed: u64) -> (Vec<String>, Seen, String) {
     catch_unwind(AssertUnwindSafe(|| run(seed)))
         .unwrap_or_else(|_| (vec![format!("seed {seed}{SEPARATOR}a panic, see above")], Seen::default(), String::new()))
@@ -1077,7 +1066,7 @@ fn caught(seed: u64) -> (Vec<String>, Seen, String) {
 #[test]
 fn whatever_happens_to_a_conversation_every_promise_holds_after_every_step() {
     const GROUP: u64 = 500;
-    let seeds = seeds(if common::full() { 100_000 } else { 10_000 });
+    let seeds = seeds::asked(if common::full() { 100_000 } else { 10_000 });
     let next = Mutex::new(seeds.clone().step_by(GROUP as usize));
     let done = Mutex::new((Vec::new(), Seen::default()));
     std::thread::scope(|scope| {
@@ -1109,22 +1098,9 @@ fn whatever_happens_to_a_conversation_every_promise_holds_after_every_step() {
             });
         }
     });
-    let (mut found, seen) = done.into_inner().unwrap();
+    let (found, seen) = done.into_inner().unwrap();
     println!("seeds {seeds:?}: {seen:?}");
-    found.sort_by_key(|what| {
-        what.trim_start_matches("seed ").split(' ').next().and_then(|seed| seed.parse::<u64>().ok())
-    });
-    let mut kinds = BTreeMap::<String, (usize, Vec<&String>)>::new();
-    for what in &found {
-        let kind = what.split_once(SEPARATOR).map_or(what.as_str(), |(_, rest)| rest);
-        let kind = clip(&kind.chars().filter(|c| !c.is_ascii_digit()).collect::<String>(), 36);
-        let entry = kinds.entry(kind).or_default();
-        entry.0 += 1;
-        if entry.1.len() < 3 {
-            entry.1.push(what);
-        }
-    }
-    assert!(found.is_empty(), "{} broken promises (EPITOME_SEED=n repeats one):\n{kinds:#?}", found.len());
+    seeds::none_broken(found);
     if seeds.end - seeds.start >= 5_000 {
         // What is never met is not tested.
         for (what, count) in [

@@ -10,6 +10,7 @@ pub mod irreducible;
 pub mod message;
 pub mod rng;
 pub mod rules;
+pub mod seeds;
 
 /// How every summary message of the crate begins. Written down here a second time on purpose.
 pub const HEADER: &str = "[Conversation summary by Epitome: ";
