@@ -23,7 +23,7 @@ use common::scripted::{Scripted, block_on};
 use epitome::store::{Memory, Store};
 use epitome::{
     Error, Heuristic, Overflow, Providers, Retention, Session, SessionEvent, SessionHost, SessionOptions, SessionUsage,
-    Visibility, import,
+    Status, Visibility, import,
 };
 
 /// A clock that counts, and chance that does not repeat itself.
@@ -456,4 +456,20 @@ fn a_message_that_is_edited_again_is_stored_with_its_last_edit_alone() {
     let last = file.lines().rfind(|line| line.contains(r#""kind":"compaction""#)).unwrap();
     assert_eq!(last.matches(r#""path":["content"]"#).count(), 1, "{last}");
     assert_eq!(shown(&open(3_000, &store)), shown(&session));
+}
+
+#[test]
+fn whoever_is_told_that_something_is_done_is_told_when_it_is_over() {
+    let store: Rc<dyn Store> = Rc::new(Memory::new());
+    let host = Rc::new(Host::default());
+    let session = block_on(Session::open(options(4_000), store, Rc::new(Heuristic), host.clone())).unwrap();
+    // Above the soft threshold, and nothing that could be pruned: a step that comes to nothing.
+    append(&session, &[talk::user(&talk::words("question", 1_700))]);
+    let prepared = block_on(session.prepare(Providers::default())).unwrap();
+    assert!(prepared.compaction.is_none() && prepared.report.after > 2_400, "{:?}", prepared.report);
+    let said = |event: &SessionEvent| matches!(event, SessionEvent::Status { status } if *status != Status::Idle);
+    let idle = |event: &SessionEvent| matches!(event, SessionEvent::Status { status: Status::Idle });
+    let events = host.events.borrow();
+    assert!(events.iter().any(said));
+    assert!(events.last().is_some_and(idle), "{events:?}");
 }

@@ -1,9 +1,10 @@
 //! The life cycle of a turn over store and provider: a step is made on a copy, written down, and only then shown.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::codec::{Memory, StoredCompaction, StoredEdit, VERSION, encode};
-use super::types::{CompactionInfo, EntryId, Meter, SessionEvent, ViewItem};
+use super::types::{CompactionInfo, EntryId, Meter, SessionEvent, SessionHost, ViewItem};
 use super::window::{Compacted, Item, Piece, Window};
 use super::write::Draft;
 use super::{At, Inner, Session, now};
@@ -79,6 +80,27 @@ struct Step<'c> {
     length: usize,
     /// The last entry of those.
     tip: Option<EntryId>,
+}
+
+/// Says what a step does, and that it does nothing any more when it is over, however it ends.
+struct Busy<'c> {
+    host: Rc<dyn SessionHost + 'c>,
+    said: Cell<bool>,
+}
+
+impl Busy<'_> {
+    fn say(&self, status: Status) {
+        self.said.set(true);
+        self.host.event(&SessionEvent::Status { status });
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        if self.said.get() {
+            self.host.event(&SessionEvent::Status { status: Status::Idle });
+        }
+    }
 }
 
 /// The most that a provider's count may say about ours. Beyond it, it counts something else.
@@ -168,7 +190,7 @@ impl<'c> Session<'c> {
             let settled = Box::pin(self.settle(step, done)).await?;
             drop(elected);
             if let Some(prepared) = settled {
-                if self.fits() {
+                if self.inner.borrow().fits() {
                     return Ok(prepared);
                 }
                 // With what was appended meanwhile it is too large again: once more, for that.
@@ -177,11 +199,6 @@ impl<'c> Session<'c> {
         }
         // Whoever was faster each time has seen to it, or the next call will.
         self.do_prepare_now().await
-    }
-
-    fn fits(&self) -> bool {
-        let conversation = &self.inner.borrow().window.conversation;
-        conversation.tokens() <= conversation.limit()
     }
 
     /// The view as it is, if there is nothing to do about it.
@@ -211,8 +228,8 @@ impl<'c> Session<'c> {
             return Ok(None);
         }
         let mut copy = inner.window.conversation.copied();
-        let host = Rc::clone(&self.host);
-        copy.tell(Rc::new(move |status| host.event(&SessionEvent::Status { status })));
+        let busy = Busy { host: Rc::clone(&self.host), said: Cell::new(false) };
+        copy.tell(Rc::new(move |status| busy.say(status)));
         let kind = match forced {
             Some((kind, instructions)) => {
                 if instructions.is_some() {
@@ -276,7 +293,7 @@ impl<'c> Session<'c> {
     fn remember(&self, step: &Step<'c>) -> Boxed<Option<Prepared>> {
         let mut inner = self.inner.borrow_mut();
         // What was appended meanwhile may have made it too large.
-        if inner.base != step.base || inner.window.conversation.tokens() > inner.window.conversation.limit() {
+        if inner.base != step.base || !inner.fits() {
             return Ok(None);
         }
         inner.window.conversation.set_state(step.copy.state().clone());
@@ -315,18 +332,21 @@ impl<'c> Session<'c> {
         let Some((id, record, pieces, memory)) = written else { return Ok(None) };
         let (originals, fitted) = {
             let window = &self.inner.borrow().window;
-            (window.originals(patch), window.view_of(&step.copy, &|_| false)?)
+            let has_grown = window.items.len() > step.length;
+            let fitted = has_grown.then(|| window.view_of(&step.copy, &|_| false)).transpose()?;
+            (window.originals(patch), fitted)
         };
         let before = self.show(&step, pieces, &memory)?;
         let info = info(id, &record, true);
         let items = {
-            let Inner { window, .. } = &*self.inner.borrow();
-            // With what was appended meanwhile, unless that is too much: then the next step is about that.
-            let fits = window.conversation.tokens() <= window.conversation.limit();
-            if fits { window.view_of(&window.conversation, &|_| false)? } else { fitted }
+            let inner = self.inner.borrow();
+            match fitted {
+                // What was appended meanwhile is too much: the next step is about that.
+                Some(fitted) if !inner.fits() => fitted,
+                _ => inner.window.view_of(&inner.window.conversation, &|_| false)?,
+            }
         };
         self.host.event(&SessionEvent::Compaction(info));
-        self.host.event(&SessionEvent::Status { status: Status::Idle });
         let patch = patch.clone();
         Ok(Some(Prepared { items, report, patch, compaction: Some(id), before, originals, behind: false }))
     }

@@ -294,6 +294,11 @@ impl Draft<()> {
 }
 
 impl Inner<'_> {
+    /// Whether the view keeps to its limit.
+    pub(super) fn fits(&self) -> bool {
+        self.window.conversation.tokens() <= self.window.conversation.limit()
+    }
+
     /// What is remembered now, to be written.
     pub(super) fn remembered(&self) -> Memory {
         let state = self.window.state_by_entry(self.window.conversation.state());
